@@ -1,0 +1,256 @@
+package perron
+
+import (
+	"math"
+	"time"
+)
+
+// A Level is how busy a site is, in the words that people see.
+type Level string
+
+const (
+	Quiet    Level = "quiet"
+	Moderate Level = "moderate"
+	Busy     Level = "busy"
+	VeryBusy Level = "very_busy"
+	Closed   Level = "closed"
+	Late     Level = "late" // open, but who leaves now will probably not get in before closing
+	Unknown  Level = "unknown"
+)
+
+// Rank is 1 to 4 for the four levels of busyness and 0 for the others.
+func (l Level) Rank() int {
+	switch l {
+	case Quiet:
+		return 1
+	case Moderate:
+		return 2
+	case Busy:
+		return 3
+	case VeryBusy:
+		return 4
+	}
+	return 0
+}
+
+// LevelOf grades a wait (minutes) and a load (vehicles present over bays).
+// Waiting decides; a nearly full yard without a queue is moderate.
+func LevelOf(wait, load float64) Level {
+	switch {
+	case math.IsNaN(wait) || math.IsNaN(load):
+		return Unknown
+	case wait >= 30:
+		return VeryBusy
+	case wait >= 10:
+		return Busy
+	case wait >= 5 || load >= 0.75:
+		return Moderate
+	default:
+		return Quiet
+	}
+}
+
+// A Quality says where a state comes from.
+type Quality string
+
+const (
+	Measured       Quality = "measured"
+	Corrected      Quality = "corrected" // measured, and set right by a recount today
+	Typical        Quality = "typical"   // no fresh measurement: what is usual at this time
+	QualityUnknown Quality = "unknown"
+)
+
+// An Interval is an estimate: Low and High are the 10 % and 90 % quantiles,
+// Mid the median.
+type Interval struct {
+	Low  float64 `json:"low"`
+	Mid  float64 `json:"mid"`
+	High float64 `json:"high"`
+}
+
+// Exactly is an interval without width.
+func Exactly(v float64) Interval { return Interval{v, v, v} }
+
+// A Band is the range of waits that is shown for an estimate, in minutes:
+// from Min to Max, or Min and more when Max is 0.
+type Band struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+var bandEdges = []int{0, 5, 10, 15, 20, 30, 45, 60}
+
+// BandOf is the band that a wait in minutes falls in.
+func BandOf(minutes float64) Band {
+	i := len(bandEdges) - 1
+	for i > 0 && !(minutes >= float64(bandEdges[i])) {
+		i--
+	}
+	return bandAt(i)
+}
+
+func bandAt(i int) Band {
+	if i == len(bandEdges)-1 {
+		return Band{Min: bandEdges[i]}
+	}
+	return Band{bandEdges[i], bandEdges[i+1]}
+}
+
+// Hold is the band to show after b, with hysteresis: b stays until the wait is
+// past its edge by a tenth of the edge or one minute, whichever is more, so
+// that a number on a page does not flicker.
+func (b Band) Hold(minutes float64) Band {
+	next := BandOf(minutes)
+	if next == b || b == (Band{}) {
+		return next
+	}
+	margin := func(edge int) float64 { return math.Max(1, 0.1*float64(edge)) }
+	if next.Min > b.Min && b.Max > 0 && minutes < float64(b.Max)+margin(b.Max) {
+		return b
+	}
+	if next.Min < b.Min && minutes > float64(b.Min)-margin(b.Min) {
+		return b
+	}
+	return next
+}
+
+// An Estimate is what the sensors say about a site at one instant.
+type Estimate struct {
+	At     time.Time `json:"at"`
+	OnSite Interval  `json:"onSite"` // vehicles inside
+	Queue  Interval  `json:"queue"`  // vehicles waiting outside
+	Wait   Interval  `json:"wait"`   // minutes until a vehicle that joins now is inside
+	// AtLeast says that the last queue loop is covered: Queue and Wait are lower
+	// bounds.
+	AtLeast bool `json:"atLeast,omitempty"`
+	// EntryRate is the measured service rate of the entrance, vehicles a minute;
+	// 0 when nothing is known.
+	EntryRate float64 `json:"entryRate"`
+	// Recounted is the time of the last recount by staff that the estimate
+	// rests on; zero without one.
+	Recounted time.Time `json:"recounted,omitzero"`
+}
+
+// A Trend is where the wait is going within the next half hour.
+type Trend string
+
+const (
+	Rising  Trend = "rising"
+	Steady  Trend = "steady"
+	Falling Trend = "falling"
+)
+
+// GateCount is what passed one gate, for staff.
+type GateCount struct {
+	Gate     string `json:"gate"`
+	InToday  int    `json:"inToday"`
+	OutToday int    `json:"outToday"`
+	InHour   int    `json:"inHour"` // since the full hour
+	OutHour  int    `json:"outHour"`
+}
+
+// Busyness is the live state of one site as collectors publish it. It is
+// valid until StaleAt: whoever shows it must pass it through [Busyness.AsOf].
+type Busyness struct {
+	Site string `json:"site"`
+	// The estimate; its At is when the state was computed.
+	Estimate
+	// MeasuredAt is the instant up to which the sensors are known to have
+	// reported everything; zero when they never have.
+	MeasuredAt time.Time `json:"measuredAt,omitzero"`
+	// StaleAt is when the state turns unknown unless a newer one arrives.
+	StaleAt time.Time `json:"staleAt,omitzero"`
+	Quality Quality   `json:"quality"`
+	Level   Level     `json:"level"`
+	Band    Band      `json:"band"`
+	Trend   Trend     `json:"trend"`
+	// TypicalLevel is what is usual at this weekday and time; Unknown without
+	// enough history.
+	TypicalLevel Level `json:"typicalLevel"`
+	// ClosesAt is set while open, OpensAt while closed.
+	ClosesAt time.Time `json:"closesAt,omitzero"`
+	OpensAt  time.Time `json:"opensAt,omitzero"`
+	// Closure is set while staff have closed the site within opening hours.
+	Closure *Closure `json:"closure,omitempty"`
+	Notice  *Notice  `json:"notice,omitempty"`
+
+	// Gates and Doubts are for staff.
+	Gates  []GateCount `json:"gates,omitempty"`
+	Doubts []Doubt     `json:"doubts,omitempty"`
+}
+
+// A Closure is an unplanned closing by staff.
+type Closure struct {
+	Since  time.Time         `json:"since"`
+	Reason map[string]string `json:"reason,omitempty"` // by language tag
+}
+
+// A Notice is a message by staff to residents.
+type Notice struct {
+	ID   string            `json:"id"`
+	At   time.Time         `json:"at"`
+	Text map[string]string `json:"text"` // by language tag
+}
+
+// A Doubt is a reason to trust the numbers less. Doubts are always shown to
+// staff.
+type Doubt struct {
+	Kind    DoubtKind `json:"kind"`
+	Gateway string    `json:"gateway,omitempty"`
+	Sensor  string    `json:"sensor,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	// Count is how many events are concerned, where that is countable.
+	Count uint64 `json:"count,omitempty"`
+}
+
+// A DoubtKind names a cause of doubt.
+type DoubtKind string
+
+const (
+	DoubtOffline  DoubtKind = "gateway_offline"  // no word from a gateway
+	DoubtBacklog  DoubtKind = "backlog"          // a gateway still holds events that are late
+	DoubtLost     DoubtKind = "events_lost"      // sequence numbers that will never come
+	DoubtSetAside DoubtKind = "events_set_aside" // events with an impossible time or an unknown sensor
+	DoubtDropped  DoubtKind = "outbox_full"      // a gateway had to drop events
+	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
+	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
+	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
+	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
+)
+
+// AsOf is the state as it must be shown at now: stale data turns unknown,
+// opening hours decide open or closed even when no collector runs any more.
+// An unknown state keeps MeasuredAt and TypicalLevel, so that a page can say
+// when it was last known and what is usual.
+func (b Busyness) AsOf(site *Site, now time.Time) Busyness {
+	period, open := site.Hours.At(now)
+	b.ClosesAt, b.OpensAt = time.Time{}, time.Time{}
+	if !open {
+		b.Level, b.Band, b.Wait = Closed, Band{}, Interval{}
+		if next, ok := site.Hours.Next(now); ok {
+			b.OpensAt = next.Start
+		}
+		return b
+	}
+	b.ClosesAt = period.End
+	if b.Closure != nil {
+		b.Level, b.Band, b.Wait = Closed, Band{}, Interval{}
+		return b
+	}
+	if b.StaleAt.IsZero() || now.After(b.StaleAt) {
+		b.Level, b.Band, b.Trend = Unknown, Band{}, Steady
+		b.OnSite, b.Queue, b.Wait, b.AtLeast = Interval{}, Interval{}, Interval{}, false
+		b.Quality = QualityUnknown
+		if b.TypicalLevel.Rank() > 0 {
+			b.Quality = Typical
+		}
+	}
+	return b
+}
+
+// A Sample is one row of a site's busyness history.
+type Sample struct {
+	Estimate
+	Level   Level   `json:"level"`
+	Quality Quality `json:"quality"`
+}

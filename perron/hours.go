@@ -1,0 +1,78 @@
+package perron
+
+import (
+	"sort"
+	"time"
+)
+
+// A Span is a part of a civil day during which the site admits vehicles.
+type Span struct{ Open, Close TimeOfDay }
+
+// Hours are a site's opening hours. The most particular rule wins: an
+// exception for the date, then a holiday, then the weekday. A site is closed
+// on every Dutch public holiday that Holidays does not name.
+type Hours struct {
+	Weekly     [7][]Span          // by time.Weekday
+	Holidays   map[Holiday][]Span // hours on a holiday; absent is closed
+	Exceptions map[Date]Exception
+}
+
+// An Exception replaces the hours of one date.
+type Exception struct {
+	Spans  []Span            // empty is closed
+	Reason map[string]string // by language tag, shown to residents; may be nil
+}
+
+// A Period is a stretch of time, Start included, End not.
+type Period struct{ Start, End time.Time }
+
+// Contains says whether t lies in the period.
+func (p Period) Contains(t time.Time) bool { return !t.Before(p.Start) && t.Before(p.End) }
+
+// On returns the opening spans of a civil day, in order.
+func (h *Hours) On(d Date) []Span {
+	if e, ok := h.Exceptions[d]; ok {
+		return e.Spans
+	}
+	if hol := HolidayOn(d); hol.Public() {
+		return h.Holidays[hol]
+	}
+	return h.Weekly[d.Weekday()]
+}
+
+// Periods returns the opening periods that begin on the civil day, in UTC.
+func (h *Hours) Periods(d Date) []Period {
+	spans := h.On(d)
+	out := make([]Period, 0, len(spans))
+	for _, s := range spans {
+		out = append(out, Period{d.At(s.Open), d.At(s.Close)})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Start.Before(out[j].Start) })
+	return out
+}
+
+// At returns the opening period that t falls in.
+func (h *Hours) At(t time.Time) (Period, bool) {
+	for _, p := range h.Periods(DateOf(t)) {
+		if p.Contains(t) {
+			return p, true
+		}
+	}
+	return Period{}, false
+}
+
+// Open says whether the site admits vehicles at t.
+func (h *Hours) Open(t time.Time) bool { _, ok := h.At(t); return ok }
+
+// Next returns the first opening period that starts after t, looking a year
+// ahead.
+func (h *Hours) Next(t time.Time) (Period, bool) {
+	for d, i := DateOf(t), 0; i < 366; d, i = d.AddDays(1), i+1 {
+		for _, p := range h.Periods(d) {
+			if p.Start.After(t) {
+				return p, true
+			}
+		}
+	}
+	return Period{}, false
+}

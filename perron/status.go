@@ -1,0 +1,48 @@
+package perron
+
+import "time"
+
+// A GatewayStatus is what a gateway says of itself, every half minute and
+// whenever it changes.
+type GatewayStatus struct {
+	Site    string    `json:"site"`
+	Gateway string    `json:"gateway"`
+	At      time.Time `json:"at"` // by the gateway's clock; zero in a last will
+	Online  bool      `json:"online"`
+	Version string    `json:"version,omitempty"`
+	Epoch   string    `json:"epoch,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	// Waiting is the number of events in the outbox that are not acknowledged;
+	// OldestWaiting is the time of the first of them.
+	Waiting       uint64    `json:"waiting"`
+	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
+	OutboxBytes   int64     `json:"outboxBytes"`
+	// Dropped counts events that did not fit in the outbox, LostEdges the edges
+	// that the kernel reports as lost, both since the epoch began.
+	Dropped   uint64 `json:"dropped"`
+	LostEdges uint64 `json:"lostEdges"`
+	// ClockSynced is nil when the device cannot tell.
+	ClockSynced *bool          `json:"clockSynced,omitempty"`
+	Sensors     []SensorStatus `json:"sensors,omitempty"`
+}
+
+// SensorHealth is the judgement of a gateway on one sensor.
+type SensorHealth string
+
+const (
+	SensorOK       SensorHealth = "ok"
+	SensorStuck    SensorHealth = "stuck"    // active for longer than its limit
+	SensorChatter  SensorHealth = "chatter"  // bounces far more than it passes
+	SensorFault    SensorHealth = "fault"    // cannot be read
+	SensorFinished SensorHealth = "finished" // a replay that has reached its end
+)
+
+// A SensorStatus is the state of one sensor of a gateway.
+type SensorStatus struct {
+	Sensor string       `json:"sensor"`
+	Health SensorHealth `json:"health"`
+	Since  time.Time    `json:"since,omitzero"` // when Health became what it is
+	Last   time.Time    `json:"last,omitzero"`  // last event
+	Events uint64       `json:"events"`         // since the gateway started
+	Active bool         `json:"active"`         // level now
+}
