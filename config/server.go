@@ -1,0 +1,341 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A Server is the configuration of perrondrukte serve.
+type Server struct {
+	// Where the website and the API listen.
+	Listen Listen `yaml:"listen"`
+	// Directory of the databases, made when it is absent. A relative path
+	// counts from the directory of this file.
+	DataDir string `yaml:"data_dir" jsonschema:"required" want:"want a directory like /var/lib/perrondrukte"`
+	// The parts that this process takes on; all of them when absent.
+	Roles []Role `yaml:"roles"`
+	// Title of the website.
+	Title string `yaml:"title"`
+	// The MQTT broker that gateways, collectors and API nodes meet on.
+	Broker ServerBroker `yaml:"broker"`
+	// Where counts are kept.
+	Store Store `yaml:"store"`
+	// How long a measurement stays fresh; afterwards the state is unknown.
+	StaleAfter Duration `yaml:"stale_after" bounds:"30s,1h"`
+	// Origins that may open the live websocket beside the site's own, like
+	// https://www.example.nl.
+	Origins []string `yaml:"origins"`
+	// Mark cookies as Secure. Set it when the site is served over HTTPS.
+	SecureCookies bool `yaml:"secure_cookies"`
+	// The recycling yards, in the order in which residents see them.
+	Sites []Site `yaml:"sites" jsonschema:"required" want:"want at least one site"`
+}
+
+// Listen holds the addresses that the server listens on.
+type Listen struct {
+	// Address of the website and the API, HOST:PORT.
+	HTTP string `yaml:"http" jsonschema:"required" want:"want HOST:PORT like 127.0.0.1:8080"`
+}
+
+// ServerBroker is either the broker inside the server or one elsewhere.
+type ServerBroker struct {
+	// The broker inside the server; the default when url is absent.
+	Embedded *EmbeddedBroker `yaml:"embedded"`
+	// A broker elsewhere, like tcp://mqtt.example:1883 or ssl://mqtt.example:8883.
+	URL string `yaml:"url"`
+	// User name at the broker elsewhere.
+	Username string `yaml:"username"`
+	// Password at the broker elsewhere; password_file is safer.
+	Password Secret `yaml:"password"`
+	// File whose first line is the password.
+	PasswordFile string `yaml:"password_file"`
+	// File with the certificates (PEM) that the broker's is checked against;
+	// those of the system when absent.
+	CAFile string `yaml:"ca_file"`
+}
+
+// EmbeddedBroker is the MQTT broker inside the server.
+type EmbeddedBroker struct {
+	// Address that gateways connect to, HOST:PORT.
+	Listen string `yaml:"listen" jsonschema:"required" want:"want HOST:PORT like 0.0.0.0:8883"`
+	// Certificate to listen with; without it the connection is not encrypted.
+	TLS *TLS `yaml:"tls"`
+}
+
+func (e *EmbeddedBroker) setDefaults() { e.Listen = "127.0.0.1:1883" }
+
+// TLS is a certificate with its key.
+type TLS struct {
+	// Certificate chain, PEM.
+	CertFile string `yaml:"cert_file" jsonschema:"required" want:"want the file of the certificate chain"`
+	// Private key, PEM.
+	KeyFile string `yaml:"key_file" jsonschema:"required" want:"want the file of the private key"`
+}
+
+// Store is the database of the counts: sqlite unless influx is given.
+type Store struct {
+	// A file in the data directory.
+	SQLite *SQLite `yaml:"sqlite"`
+	// An InfluxDB server with the v2 API.
+	Influx *Influx `yaml:"influx"`
+}
+
+// SQLite is the embedded database.
+type SQLite struct {
+	// File of the database; perrondrukte.db in data_dir when absent.
+	Path string `yaml:"path"`
+}
+
+// Influx is an InfluxDB server.
+type Influx struct {
+	// Address of the server, like http://127.0.0.1:8086.
+	URL string `yaml:"url" jsonschema:"required" want:"want a URL like http://127.0.0.1:8086"`
+	// Access token; token_file is safer.
+	Token Secret `yaml:"token"`
+	// File whose first line is the token.
+	TokenFile string `yaml:"token_file"`
+	// Organisation.
+	Org string `yaml:"org"`
+	// Bucket.
+	Bucket string `yaml:"bucket" jsonschema:"required" want:"want the name of a bucket"`
+}
+
+// defaultServer is a server before its file is read.
+func defaultServer() *Server {
+	return &Server{
+		Listen:     Listen{HTTP: "127.0.0.1:8080"},
+		Title:      "Recyclingperrons",
+		StaleAfter: Duration(5 * time.Minute),
+	}
+}
+
+// LoadServer reads, completes and checks the server's file. Relative paths in
+// it are taken from its directory. A file with faults gives an *[Error] that
+// names all of them.
+func LoadServer(path string) (*Server, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	s, err := ParseServer(text)
+	if err != nil {
+		return nil, inFile(err, path)
+	}
+	files := []*string{&s.DataDir, &s.Broker.PasswordFile, &s.Broker.CAFile}
+	if e := s.Broker.Embedded; e != nil && e.TLS != nil {
+		files = append(files, &e.TLS.CertFile, &e.TLS.KeyFile)
+	}
+	if s.Store.SQLite != nil {
+		files = append(files, &s.Store.SQLite.Path)
+	}
+	if s.Store.Influx != nil {
+		files = append(files, &s.Store.Influx.TokenFile)
+	}
+	rebase(filepath.Dir(path), files)
+	return s, nil
+}
+
+// ParseServer reads, completes and checks the text of a server's file. Paths
+// are left as they are written.
+func ParseServer(text []byte) (*Server, error) {
+	s := defaultServer()
+	d := decode(text, s)
+	s.complete()
+	c := &checker{lines: d.lines}
+	s.check(c)
+	if err := asError(d.all(c.faults)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Validate checks a configuration that was made or changed by code.
+func (s *Server) Validate() error {
+	c := &checker{}
+	s.check(c)
+	return asError(c.faults)
+}
+
+// complete fills in what depends on other fields.
+func (s *Server) complete() {
+	b := &s.Broker
+	if b.URL == "" && b.Embedded == nil {
+		b.Embedded = &EmbeddedBroker{}
+		b.Embedded.setDefaults()
+	}
+	if len(s.Roles) == 0 {
+		s.Roles = []Role{RoleCollector, RoleAPI}
+		if b.URL == "" {
+			s.Roles = slices.Insert(s.Roles, 0, RoleBroker)
+		}
+	}
+	if s.Store.Influx == nil && s.Store.SQLite == nil {
+		s.Store.SQLite = &SQLite{}
+	}
+}
+
+func (s *Server) check(c *checker) {
+	c.tags(reflect.ValueOf(s).Elem(), "")
+	if s.Listen.HTTP != "" {
+		c.listen("listen.http", s.Listen.HTTP)
+	}
+	for i, o := range s.Origins {
+		c.origin(fmt.Sprintf("origins[%d]", i), o)
+	}
+	for i, r := range s.Roles {
+		if slices.Contains(s.Roles[:i], r) {
+			c.fault(fmt.Sprintf("roles[%d]", i), "%s is given twice", quote(string(r)))
+		}
+	}
+	s.checkBroker(c)
+	s.checkStore(c)
+	seen := map[ID]int{}
+	for i := range s.Sites {
+		at := fmt.Sprintf("sites[%d]", i)
+		site := &s.Sites[i]
+		if first, twice := seen[site.ID]; twice && site.ID != "" {
+			c.fault(at+".id", "%s is the id of sites[%d] too: want one of its own", quote(string(site.ID)), first)
+		} else {
+			seen[site.ID] = i
+		}
+		site.check(c, at)
+	}
+}
+
+func (s *Server) checkBroker(c *checker) {
+	b := &s.Broker
+	hasBroker := slices.Contains(s.Roles, RoleBroker)
+	switch {
+	case b.URL != "" && b.Embedded != nil:
+		c.fault("broker", "has both embedded and url: want one of them")
+	case b.URL != "":
+		c.url("broker.url", b.URL, mqttSchemes...)
+		if hasBroker {
+			c.fault("roles", "has the role broker while broker.url names one elsewhere: want one of them")
+		}
+	case b.Embedded != nil && !hasBroker && len(s.Roles) > 0:
+		c.fault("broker", "roles without broker need one elsewhere: want broker.url")
+	}
+	if b.Embedded != nil && b.Embedded.Listen != "" {
+		c.listen("broker.embedded.listen", b.Embedded.Listen)
+	}
+	if b.URL == "" {
+		for _, f := range []struct{ name, value string }{
+			{"username", b.Username},
+			{"password", string(b.Password)},
+			{"password_file", b.PasswordFile},
+			{"ca_file", b.CAFile},
+		} {
+			if f.value != "" {
+				c.fault("broker."+f.name, "belongs to broker.url, which is absent: want url or leave it out")
+			}
+		}
+	}
+	if b.Password != "" && b.PasswordFile != "" {
+		c.fault("broker.password", "is given beside password_file: want one of them")
+	}
+}
+
+func (s *Server) checkStore(c *checker) {
+	if s.Store.SQLite != nil && s.Store.Influx != nil {
+		c.fault("store", "has both sqlite and influx: want one of them")
+	}
+	if in := s.Store.Influx; in != nil {
+		if in.URL != "" {
+			c.url("store.influx.url", in.URL, "http", "https")
+		}
+		switch {
+		case in.Token != "" && in.TokenFile != "":
+			c.fault("store.influx.token", "is given beside token_file: want one of them")
+		case in.Token == "" && in.TokenFile == "":
+			c.fault("store.influx.token_file", "is missing: want the file that holds the access token")
+		}
+	}
+}
+
+// origin checks an origin: scheme and host, nothing behind it.
+func (c *checker) origin(path, text string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != text {
+		c.fault(path, "%s: want an origin like https://www.example.nl, without a path", quote(text))
+	}
+}
+
+var mqttSchemes = []string{"tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss"}
+
+// HasRole says whether this process takes on the role.
+func (s *Server) HasRole(r Role) bool { return slices.Contains(s.Roles, r) }
+
+// SQLitePath is the file of the embedded database; "" with another store.
+func (s *Server) SQLitePath() string {
+	switch {
+	case s.Store.SQLite == nil:
+		return ""
+	case s.Store.SQLite.Path != "":
+		return s.Store.SQLite.Path
+	}
+	return filepath.Join(s.DataDir, "perrondrukte.db")
+}
+
+// AccountsPath is the file of users, sessions and gateway credentials.
+func (s *Server) AccountsPath() string { return filepath.Join(s.DataDir, "accounts.db") }
+
+// PerronSites are the configured sites as the flow knows them.
+func (s *Server) PerronSites() []*perron.Site {
+	out := make([]*perron.Site, len(s.Sites))
+	for i := range s.Sites {
+		out[i] = s.Sites[i].Perron()
+	}
+	return out
+}
+
+// ReadPassword is the password at the broker elsewhere, from the file if one
+// is named; "" without either.
+func (b *ServerBroker) ReadPassword() (string, error) {
+	return readSecret("broker.password_file", b.Password, b.PasswordFile)
+}
+
+// ReadToken is the access token, from the file if one is named.
+func (in *Influx) ReadToken() (string, error) {
+	return readSecret("store.influx.token_file", in.Token, in.TokenFile)
+}
+
+func readSecret(field string, inline Secret, file string) (string, error) {
+	if file == "" {
+		return inline.Reveal(), nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", field, err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	first = strings.TrimSpace(first)
+	if first == "" {
+		return "", fmt.Errorf("read %s: the first line of %s is empty", field, file)
+	}
+	return first, nil
+}
+
+// rebase takes relative paths from the directory of the file that names them.
+func rebase(dir string, paths []*string) {
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+func inFile(err error, path string) error {
+	if e, ok := err.(*Error); ok {
+		e.File = path
+	}
+	return err
+}
