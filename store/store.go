@@ -6,6 +6,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -18,6 +20,10 @@ var (
 	// ErrFull means that there is no room. Nothing of the call was stored; it
 	// succeeds again when there is room.
 	ErrFull = errors.New("store full")
+	// ErrNotFound means that what was named is not there.
+	ErrNotFound = errors.New("not found")
+	// ErrExists means that what was to be added is there already.
+	ErrExists = errors.New("exists already")
 )
 
 // A Batch is what a gateway sends at once: a run of events with consecutive
@@ -61,12 +67,17 @@ type Result struct {
 
 // Place decides what to store of a batch when everything up to acked is
 // stored already: skip entries are duplicates, lost numbers will never come.
-// With gap the batch is too early and nothing may be stored.
+// With gap the batch is too early and nothing may be stored. Events that are in
+// the batch are never lost, whatever its floor says.
 func Place(acked uint64, b *Batch) (skip int, lost uint64, gap bool) {
 	next := acked + 1
-	if b.Floor > next {
-		lost = b.Floor - next
-		next = b.Floor
+	floor := b.Floor
+	if len(b.Entries) > 0 {
+		floor = min(floor, b.First)
+	}
+	if floor > next {
+		lost = floor - next
+		next = floor
 	}
 	if b.First > next {
 		return 0, 0, true
@@ -74,6 +85,105 @@ func Place(acked uint64, b *Batch) (skip int, lost uint64, gap bool) {
 	skip = int(min(next-b.First, uint64(len(b.Entries))))
 	return skip, lost, false
 }
+
+// Last is the highest sequence number that is settled when everything up to
+// acked was and the batch has been stored with lost from [Place].
+func (b *Batch) Last(acked, lost uint64) uint64 {
+	last := acked + lost
+	if n := uint64(len(b.Entries)); n > 0 {
+		last = max(last, b.First+n-1)
+	}
+	return last
+}
+
+// MaxSeq is the highest sequence number that a store can keep.
+const MaxSeq = 1<<63 - 1
+
+// Validate names what in the batch no store can keep. Collectors build batches
+// from checked messages, so an error here is a fault in the program and trying
+// again is of no use.
+func (b *Batch) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !perron.ValidID(b.Site) {
+		fault("site %q is not a name", b.Site)
+	}
+	if !perron.ValidID(b.Gateway) {
+		fault("gateway %q is not a name", b.Gateway)
+	}
+	if !validEpoch(b.Epoch) {
+		fault("epoch %q is not 1 to 64 printable characters without spaces", b.Epoch)
+	}
+	n := uint64(len(b.Entries))
+	if b.First < 1 || b.First > MaxSeq-n {
+		fault("first sequence number %d is not between 1 and %d", b.First, uint64(MaxSeq)-n)
+	}
+	if b.Floor > MaxSeq {
+		fault("floor %d is above %d", b.Floor, uint64(MaxSeq))
+	}
+	if !storable(b.Received) {
+		fault("received at %v, which is no time of this age", b.Received)
+	}
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if e.SetAside != "" {
+			if !perron.ValidID(strings.ReplaceAll(e.SetAside, "_", "-")) {
+				fault("entry %d: reason %q is not a name", i, e.SetAside)
+			}
+			continue // kept as text, whatever it holds
+		}
+		switch {
+		case !e.Kind.Valid():
+			fault("entry %d: kind %q is none of in, out, on, off", i, e.Kind)
+		case !perron.ValidID(e.Sensor):
+			fault("entry %d: sensor %q is not a name", i, e.Sensor)
+		case e.Gate != "" && !perron.ValidID(e.Gate):
+			fault("entry %d: gate %q is not a name", i, e.Gate)
+		case e.Gate != "" && !e.Kind.Passage():
+			fault("entry %d: presence %q at gate %q", i, e.Kind, e.Gate)
+		case !storable(e.Time):
+			fault("entry %d: time %v cannot be stored", i, e.Time)
+		}
+		if len(errs) > 5 {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validEpoch wants 1 to 64 printable ASCII characters without spaces.
+func validEpoch(s string) bool {
+	if len(s) < 1 || len(s) > 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// farthest is the end of what nanoseconds since 1970 can count in 63 bits,
+// less the weeks that rounding to an interval may add.
+var farthest = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func storable(t time.Time) bool { return !t.Before(perron.Earliest) && t.Before(farthest) }
+
+// Nanos is t in nanoseconds since 1970, brought into the range that stores can
+// hold, so that any time may bound a query.
+func Nanos(t time.Time) int64 {
+	switch {
+	case t.Before(perron.Earliest):
+		return perron.Earliest.UnixNano()
+	case !t.Before(farthest):
+		return farthest.UnixNano()
+	}
+	return t.UnixNano()
+}
+
+// FromNanos is the instant that [Nanos] wrote down, in UTC.
+func FromNanos(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
 
 // A CountQuery asks for passages by interval.
 type CountQuery struct {
@@ -97,5 +207,23 @@ type Loss struct {
 	Count         uint64
 }
 
-// An Extent is the span of time that a site has events for.
+// A SetAside is an event that was kept without being counted. Its time is what
+// the gateway said, as far as a year of four digits can hold it.
+type SetAside struct {
+	perron.Record
+	Reason   string
+	Received time.Time
+}
+
+// An Extent is the span of time that a site has events for: the times of its
+// first and last event. Both are zero when there is none.
 type Extent struct{ First, Last time.Time }
+
+// A User may sign in. Hash is what api.HashPassword made of the password.
+type User struct {
+	Name, Hash, Role string
+	Created          time.Time
+}
+
+// A GatewayID names a gateway that has a credential.
+type GatewayID struct{ Site, Gateway string }
