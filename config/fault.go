@@ -71,9 +71,9 @@ func asError(faults []Fault) error {
 }
 
 // nearest is the word most like s, or "" when none is close: at most a third
-// of the letters differ.
+// of the letters may differ.
 func nearest(s string, words []string) string {
-	best, found := max(1, len(s)/3)+1, ""
+	best, found := min(max(1, len(s)/3)+1, len(s)), ""
 	for _, w := range words {
 		if d := distance(strings.ToLower(s), strings.ToLower(w)); d < best {
 			best, found = d, w
@@ -82,25 +82,30 @@ func nearest(s string, words []string) string {
 	return found
 }
 
-// distance is the Levenshtein distance in bytes; keys are ASCII.
+// distance counts the bytes to change, add, leave out or swap with their
+// neighbour to make b of a (optimal string alignment). Keys are ASCII.
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
-	row := make([]int, len(b)+1)
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
 		for j := range len(b) {
 			cost := 1
 			if a[i] == b[j] {
 				cost = 0
 			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
 }

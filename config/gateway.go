@@ -326,10 +326,13 @@ func (g *Gateway) checkInputs(c *checker) (ids []string) {
 	pins := map[string]ID{}
 	for i, in := range g.Inputs {
 		at := fmt.Sprintf("inputs[%d]", i)
-		if slices.Contains(ids, string(in.ID)) && in.ID != "" {
+		switch {
+		case in.ID == "":
+		case slices.Contains(ids, string(in.ID)):
 			c.fault(at+".id", "%s is given twice: want an id of its own", quote(string(in.ID)))
+		default:
+			ids = append(ids, string(in.ID))
 		}
-		ids = append(ids, string(in.ID))
 		if in.Pin == "" {
 			continue
 		}
