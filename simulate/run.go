@@ -238,7 +238,7 @@ type waits struct {
 	run    *run
 	joined int     // vehicles up to here arrived by t
 	ahead  float64 // when the last of them that queued has left the queue
-	ready  int // first change that is ready and not over by then
+	ready  int     // first change that is ready and not over by then
 	after  int
 }
 

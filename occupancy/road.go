@@ -1,0 +1,395 @@
+package occupancy
+
+import (
+	"math"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// arrivalFactors are hypotheses on how many vehicles join the queue, as
+// factors on what a full yard lets through.
+var arrivalFactors = []float64{0.1, 0.3, 0.55, 0.8, 1.05, 1.4, 1.9, 2.8}
+
+const (
+	// A loop is covered by the queue when it is occupied for longer than a
+	// passing vehicle takes, and stays covered through the gap between two
+	// vehicles that move up.
+	passing  = 8 * time.Second
+	movingUp = 6 * time.Second
+	// A loop that is occupied for this long is stuck and says nothing.
+	stuckAfter = 3 * time.Hour
+
+	entrance  = 15.0    // seconds that a lane takes to let one vehicle in
+	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
+	timing    = 0.3     // weight of the timing of entries as evidence
+	settles   = 12.0    // minutes of queueing over which the entry rate is measured
+	priorRate = 4.0     // entries that the prior of the entry rate is worth
+)
+
+// road is the belief about the queue outside: p[a*size+q] is the probability
+// of arrival hypothesis a and q vehicles waiting.
+type road struct {
+	p     []float64
+	size  int
+	lanes float64
+	loops []loop
+	reach int     // distance of the last loop; 0 without loops
+	unit  float64 // vehicles a minute that arrivalFactors multiply
+
+	// entries and minutes with a queue, fading, measure the entry rate.
+	entries, minutes float64
+	untilMix         float64
+
+	marg []float64
+}
+
+// loop is a presence loop of the approach road.
+type loop struct {
+	sensor   string
+	distance int
+	on       bool
+	since    time.Time // occupied since, gaps between moving vehicles left out
+	off      time.Time // free since
+}
+
+func (l *loop) covered(at time.Time) bool {
+	if l.since.IsZero() {
+		return false
+	}
+	if l.on {
+		held := at.Sub(l.since)
+		return held >= passing && held < stuckAfter
+	}
+	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
+}
+
+func (l *loop) stuck(at time.Time) bool { return l.on && at.Sub(l.since) >= stuckAfter }
+
+// roadView is what the queue needs to know of the rest of the site.
+type roadView struct {
+	full  float64 // probability that no bay is free
+	exits float64 // vehicles a minute that leave the yard
+	open  bool
+	gone  bool // closed for so long that nobody queues any more
+	prior float64
+}
+
+func (r *road) init(site *perron.Site, service float64) {
+	r.lanes = float64(max(1, site.Lanes))
+	for _, l := range site.QueueLoops {
+		r.loops = append(r.loops, loop{sensor: l.Sensor, distance: max(1, l.Distance)})
+		r.reach = max(r.reach, l.Distance)
+	}
+	r.size = max(site.RoadSpace, r.reach+r.reach/2+10, 30) + 1
+	r.unit = math.Min(service, r.lanes*60/entrance)
+	r.p = make([]float64, len(arrivalFactors)*r.size)
+	r.marg = make([]float64, r.size)
+	r.untilMix = switchEvery
+	r.empty()
+}
+
+func (r *road) copy(from *road) {
+	p, loops, marg := r.p, r.loops, r.marg
+	*r = *from
+	r.p = append(p[:0], from.p...)
+	r.loops = append(loops[:0], from.loops...)
+	r.marg = append(marg[:0], from.marg...)
+}
+
+func (r *road) empty() {
+	clear(r.p)
+	for a, f := range arrivalFactors {
+		x := math.Log(f / 0.7)
+		r.p[a*r.size] = math.Exp(-x * x / 2)
+	}
+	r.entries, r.minutes = 0, 0
+	r.settle()
+}
+
+func (r *road) loop(sensor string) int {
+	for i := range r.loops {
+		if r.loops[i].sensor == sensor {
+			return i
+		}
+	}
+	return -1
+}
+
+func (r *road) idle() bool {
+	for i := range r.loops {
+		if r.loops[i].on && !r.loops[i].since.IsZero() {
+			return false
+		}
+	}
+	return r.marg[0] > 1-1e-9
+}
+
+func (r *road) settle() {
+	if !normalise(r.p) {
+		r.empty()
+		return
+	}
+	clear(r.marg)
+	for a := range arrivalFactors {
+		for q, v := range r.p[a*r.size : (a+1)*r.size] {
+			r.marg[q] += v
+		}
+	}
+}
+
+// presence takes in that a loop became occupied or free.
+func (r *road) presence(i int, at time.Time, on bool) {
+	l := &r.loops[i]
+	switch {
+	case on && !l.on:
+		if at.Before(l.off) {
+			return // older than what is known
+		}
+		if !l.covered(at) {
+			l.since = at
+		}
+		l.on = true
+	case !on && l.on:
+		if at.Before(l.since) {
+			return
+		}
+		l.on, l.off = false, at
+	}
+}
+
+// letIn is the rate, a minute, at which a waiting vehicle is let in.
+func (r *road) letIn(full, exits float64) float64 {
+	lane := r.lanes * 60 / entrance
+	return (1-full)*lane + full*math.Min(lane, math.Max(exits, 0.2*r.unit))
+}
+
+// pass lets dt seconds pass.
+func (r *road) pass(at time.Time, dt float64, v roadView) {
+	if v.gone {
+		if r.marg[0] < 1 {
+			r.empty()
+		}
+		return
+	}
+	minutes := dt / 60
+	lane := r.lanes * 60 / entrance
+	quiet := 1.0
+	if v.open {
+		quiet = math.Exp(-timing * r.letIn(v.full, v.exits) * minutes)
+	}
+	for a, f := range arrivalFactors {
+		rate := f * r.unit
+		p := r.p[a*r.size : (a+1)*r.size]
+		// Without a queue one only forms when the yard is full or the lanes
+		// cannot keep up.
+		block := 1.0
+		if v.open {
+			block = v.full + (1-v.full)*math.Min(1, rate/lane)*0.3
+		}
+		if !v.open && r.reach > 0 {
+			block = 0.2 // early visitors: the loops will tell
+		} else if !v.open {
+			block = 0.02
+		}
+		last := len(p) - 1
+		join := math.Min(0.9, rate*minutes)
+		for q := last; q > 0; q-- {
+			from := join
+			if q == 1 {
+				from *= block
+			}
+			stay := 1 - join
+			if q == last {
+				stay = 1
+			}
+			p[q] = p[q]*stay*quiet + p[q-1]*from*condition(q-1, quiet)
+		}
+		p[0] *= 1 - join*block
+	}
+	r.listen(at, dt)
+	if r.untilMix -= dt; r.untilMix <= 0 {
+		r.mix(1 - r.untilMix/60)
+		r.untilMix = switchEvery
+	}
+	r.settle()
+	if v.open {
+		queued := 1 - r.marg[0]
+		fade := math.Exp(-queued * minutes / settles)
+		r.entries *= fade
+		r.minutes = r.minutes*fade + queued*minutes
+	}
+}
+
+// condition is the evidence factor of a state: silence at the entrance speaks
+// against a queue only where there is one.
+func condition(q int, quiet float64) float64 {
+	if q == 0 {
+		return 1
+	}
+	return quiet
+}
+
+// listen lets the loops talk the belief over: states that contradict a loop
+// lose weight the longer they do.
+func (r *road) listen(at time.Time, dt float64) {
+	keep := math.Exp(-doubtRate * dt)
+	for i := range r.loops {
+		l := &r.loops[i]
+		if l.stuck(at) || l.on && !l.covered(at) {
+			continue // it cannot tell, or not yet
+		}
+		covered := l.covered(at)
+		for a := range arrivalFactors {
+			p := r.p[a*r.size : (a+1)*r.size]
+			d := min(l.distance, len(p))
+			if covered {
+				// The vehicles that cover it must be there: below it, belief
+				// that is lost comes back at the loop.
+				var lost float64
+				for q := range p[:d] {
+					lost += p[q] * (1 - keep)
+					p[q] *= keep
+				}
+				if d < len(p) {
+					p[d] += lost
+				}
+			} else {
+				var lost float64
+				for q := d; q < len(p); q++ {
+					lost += p[q] * (1 - keep)
+					p[q] *= keep
+				}
+				p[d-1] += lost
+			}
+		}
+	}
+}
+
+// mix lets the arrival hypotheses move to their neighbours.
+func (r *road) mix(minutes float64) {
+	const rate = 1.0 / 40
+	step := (1 - math.Exp(-rate*minutes)) / 2
+	for q := range r.size {
+		before := r.p[q]
+		for a := range arrivalFactors {
+			here := r.p[a*r.size+q]
+			v := here
+			if a > 0 {
+				v += step * (before - here)
+			}
+			if a+1 < len(arrivalFactors) {
+				v += step * (r.p[(a+1)*r.size+q] - here)
+			}
+			before = here
+			r.p[a*r.size+q] = v
+		}
+	}
+}
+
+// entry takes the head of the queue away, if there is one.
+func (r *road) entry(_ time.Time, full, exits float64, open bool) {
+	if !open {
+		return
+	}
+	queued := 1 - r.marg[0]
+	r.entries += queued
+	withQueue := math.Pow(r.letIn(full, exits), timing)
+	for a, f := range arrivalFactors {
+		p := r.p[a*r.size : (a+1)*r.size]
+		alone := math.Pow(f*r.unit, timing)
+		p[0] = p[0]*alone + p[1]*withQueue
+		for q := 1; q < len(p)-1; q++ {
+			p[q] = p[q+1] * withQueue
+		}
+		p[len(p)-1] = 0
+	}
+	r.settle()
+}
+
+// answer is what the road says to a newcomer.
+type answer struct {
+	queue, wait perron.Interval // vehicles, minutes
+	atLeast     bool
+	rate        float64 // entries a minute
+}
+
+func (r *road) question(at time.Time, full, prior float64) answer {
+	prior = math.Min(prior, r.lanes*60/entrance)
+	known := priorRate + r.entries
+	rate := known / (priorRate/prior + r.minutes)
+	out := answer{queue: quantiles(r.marg), rate: rate}
+	for i := range r.loops {
+		l := &r.loops[i]
+		if !l.covered(at) {
+			continue
+		}
+		d := float64(l.distance)
+		out.queue.Low = math.Max(out.queue.Low, d)
+		out.queue.Mid = math.Max(out.queue.Mid, d)
+		out.queue.High = math.Max(out.queue.High, d)
+		out.atLeast = out.atLeast || l.distance == r.reach
+	}
+	out.wait = r.wait(out.queue, full, rate, known)
+	return out
+}
+
+// wait is the time until a newcomer is inside: as many admissions as vehicles
+// wait ahead and one for itself. Admissions are taken as a Poisson process
+// whose rate is known from as many entries, so that the wait behind q vehicles
+// has mean (q+1)/rate and variance (q+1)/rate² + ((q+1)/rate)²/known.
+func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Interval {
+	const points = 15
+	var mean, sd, weight [points]float64
+	used := 0
+	add := func(q, w float64) {
+		if used > 0 && used == points {
+			used--
+			w += weight[used]
+		}
+		steps := q + 1
+		if q < 0.5 { // no queue: the entrance, and a bay if none is free
+			steps = full
+		}
+		mean[used] = steps/rate + entrance/60
+		sd[used] = math.Sqrt(steps/rate/rate + steps*steps/rate/rate/known + 0.01)
+		weight[used] = w
+		used++
+	}
+	// Thin the belief to a few points of about equal weight.
+	var sum, at float64
+	for q, p := range r.marg {
+		// The loops have the last word, as they have on the queue.
+		x := math.Max(float64(q), 0)
+		if queue.Low > x {
+			x = queue.Low
+		}
+		sum += p
+		at += p * x
+		if sum >= 1.0/points || q == 0 || q == len(r.marg)-1 {
+			if sum > 1e-12 {
+				add(at/sum, sum)
+			}
+			sum, at = 0, 0
+		}
+	}
+	quantile := func(want float64) float64 {
+		lo, hi := 0.0, 0.0
+		for i := range used {
+			hi = math.Max(hi, mean[i]+4*sd[i])
+		}
+		for range 24 {
+			x, below := (lo+hi)/2, 0.0
+			for i := range used {
+				below += weight[i] * 0.5 * math.Erfc((mean[i]-x)/sd[i]/math.Sqrt2)
+			}
+			if below < want {
+				lo = x
+			} else {
+				hi = x
+			}
+		}
+		return (lo + hi) / 2
+	}
+	return perron.Interval{Low: quantile(0.1), Mid: quantile(0.5), High: quantile(0.9)}
+}

@@ -1,0 +1,201 @@
+package occupancy_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"testing"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/occupancy"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/simulate"
+)
+
+// recordings finds the folder of public recordings beside the repository.
+func recordings(t *testing.T, parts ...string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(append([]string{dir, "..", "shared", "data"}, parts...)...)
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("recordings are absent: %v", err)
+		}
+		t.Skipf("recordings are absent: %v", err)
+	}
+	return path
+}
+
+func passages(t *testing.T, path string) []perron.Event {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []perron.Event
+	for _, r := range rows[1:] {
+		at, err := time.Parse("2006-01-02T15:04:05", r[0][:10]+"T"+r[0][11:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, perron.Event{Time: at, Sensor: "gate", Kind: perron.Kind(r[1])})
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Time.Before(out[j].Time) })
+	return out
+}
+
+// A tally scores an estimate against the truth.
+type tally struct{ n, abs, bias, within float64 }
+
+func (s *tally) add(truth, mid, low, high float64) {
+	s.n++
+	s.abs += math.Abs(mid - truth)
+	s.bias += mid - truth
+	if low <= truth && truth <= high {
+		s.within++
+	}
+}
+
+func (s *tally) mae() float64      { return s.abs / s.n }
+func (s *tally) coverage() float64 { return s.within / s.n }
+func (s *tally) String() string {
+	return fmt.Sprintf("n=%.0f MAE %.2f bias %+.2f coverage %.2f", s.n, s.mae(), s.bias/s.n, s.coverage())
+}
+
+// TestDriftingCounters scores against a truth of real entries with counters
+// that miss entries and exits (steady), and exits by the fifth for a day
+// (stepfault). There are no opening hours and no reset; subtraction is off by
+// 28 vehicles here.
+func TestDriftingCounters(t *testing.T) {
+	truth := passages(t, recordings(t, "drift", "truth_events.csv"))
+	for _, c := range []struct {
+		file     string
+		dwell    float64
+		from, to int
+		limit    float64
+	}{
+		{"observed_steady.csv", 15, 0, 7, 3.6},
+		{"observed_stepfault.csv", 15, 0, 7, 5.0},
+		{"observed_steady.csv", 10, 1, 7, 4.2},
+		{"observed_steady.csv", 22, 1, 7, 4},
+		{"observed_stepfault.csv", 10, 1, 7, 7},
+		{"observed_stepfault.csv", 22, 1, 7, 7},
+	} {
+		t.Run(fmt.Sprintf("%s/dwell-%v", c.file, c.dwell), func(t *testing.T) {
+			seen := passages(t, recordings(t, "drift", c.file))
+			e := occupancy.New(&perron.Site{ID: "drift", Bays: 100, TypicalDwell: c.dwell})
+			start := time.Date(2016, 10, 18, 0, 0, 0, 0, time.UTC)
+			var s tally
+			i, j, inside := 0, 0, 0
+			for at := start; at.Before(start.AddDate(0, 0, c.to)); at = at.Add(5 * time.Minute) {
+				for ; i < len(truth) && !truth[i].Time.After(at); i++ {
+					if truth[i].Kind == perron.In {
+						inside++
+					} else {
+						inside--
+					}
+				}
+				for ; j < len(seen) && !seen[j].Time.After(at); j++ {
+					e.Observe(seen[j])
+				}
+				got := e.Estimate(at)
+				if at.Hour() >= 7 && at.Hour() < 20 && !at.Before(start.AddDate(0, 0, c.from)) {
+					s.add(float64(inside), got.OnSite.Mid, got.OnSite.Low, got.OnSite.High)
+				}
+				if at.Hour() == 4 && got.OnSite.Mid > 0 {
+					t.Errorf("%v: %v on site at night", at, got.OnSite)
+				}
+			}
+			t.Log(s.String())
+			if s.mae() > c.limit {
+				t.Errorf("MAE %.2f, want at most %.1f", s.mae(), c.limit)
+			}
+		})
+	}
+}
+
+type yardCase struct {
+	name  string
+	bays  int
+	lanes int
+	dwell float64 // true; the estimator is told 14
+	loops []int
+	visit float64
+	fault simulate.Faults
+}
+
+var yards = []yardCase{
+	{"poort", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.02, Double: 0.005}},
+	{"few-loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}},
+	{"no-loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}},
+	{"slow", 18, 1, 19, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.05}},
+	{"quick", 30, 2, 10, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.03}},
+	{"quiet", 24, 1, 14, []int{4, 12}, 350, simulate.Faults{MissIn: 0.02, MissOut: 0.05}},
+}
+
+// TestYards scores on simulated Saturdays, where everything is known.
+func TestYards(t *testing.T) {
+	for _, c := range yards {
+		t.Run(c.name, func(t *testing.T) {
+			site := &perron.Site{ID: "poort", Bays: c.bays, Lanes: c.lanes, TypicalDwell: 14, RoadSpace: 45}
+			for i, d := range c.loops {
+				site.QueueLoops = append(site.QueueLoops, perron.QueueLoop{Sensor: fmt.Sprintf("queue-%d", i+1), Distance: d})
+			}
+			for w := range 7 {
+				site.Hours.Weekly[w] = []perron.Span{{Open: 8*60 + 30, Close: 17 * 60}}
+			}
+			y := &simulate.Yard{
+				Site: site, Seed: 11, Visits: c.visit, Faults: c.fault,
+				Dwell: simulate.Dwell{Median: c.dwell},
+			}
+			var inside, queue, wait, long tally
+			for week := range 12 {
+				d := perron.Date{Year: 2026, Month: time.March, Day: 7}.AddDays(7 * week)
+				day := y.Day(d)
+				e := occupancy.New(site)
+				i := 0
+				for m, tr := range day.Truth {
+					for ; i < len(day.Events) && !day.Events[i].Time.After(tr.At); i++ {
+						e.Observe(day.Events[i])
+					}
+					if m%5 != 0 || !site.Hours.Open(tr.At) {
+						continue
+					}
+					got := e.Estimate(tr.At)
+					inside.add(float64(tr.OnSite), got.OnSite.Mid, got.OnSite.Low, got.OnSite.High)
+					queue.add(float64(tr.Queue), got.Queue.Mid, got.Queue.Low, got.Queue.High)
+					if tr.Wait >= 0 {
+						wait.add(tr.Wait, got.Wait.Mid, got.Wait.Low, got.Wait.High)
+						if tr.Wait >= 5 {
+							long.add(tr.Wait, got.Wait.Mid, got.Wait.Low, got.Wait.High)
+						}
+					}
+				}
+			}
+			t.Logf("inside %s", inside.String())
+			t.Logf("queue  %s", queue.String())
+			t.Logf("wait   %s", wait.String())
+			t.Logf("wait>5 %s", long.String())
+		})
+	}
+}

@@ -1,0 +1,447 @@
+package occupancy
+
+import (
+	"cmp"
+	"math"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// An errorRate is a hypothesis on the passage sensors: the part of the
+// entries and of the exits that they miss.
+type errorRate struct{ in, out, prior float64 }
+
+var errorRates = []errorRate{
+	{0.01, 0.01, 0.30},
+	{0.02, 0.05, 0.30},
+	{0.02, 0.12, 0.12},
+	{0.02, 0.22, 0.06},
+	{0.05, 0.02, 0.12},
+	{0.12, 0.02, 0.06},
+	{0.22, 0.02, 0.04},
+}
+
+// dwellFactors are hypotheses on the dwell time, as factors on the site's
+// typical one.
+var dwellFactors = []float64{0.5, 0.6, 0.72, 0.85, 1, 1.18, 1.4, 1.68, 2}
+
+const (
+	dwellSigma = 0.5  // of the logarithm of the dwell time of a vehicle
+	priorSigma = 0.3  // of the logarithm of the factor
+	ages       = 240  // minutes that an entry is remembered
+	doubled    = 0.01 // of the passages are one vehicle counted twice
+	doubleGap  = 3.0  // seconds within which most doubles come
+
+	// switchEvery and the two rates let the hypotheses change in the course of
+	// a day: a sensor breaks, a full yard is slower.
+	switchEvery  = 60.0
+	switchErrors = 1.0 / (5 * 60) // a minute
+	switchDwell  = 1.0 / (3 * 60)
+)
+
+// yard is the belief about the number on site: p[k*size+n] is the probability
+// that hypothesis k = dwell*len(errorRates)+error holds and n vehicles are
+// inside.
+type yard struct {
+	p, spare []float64
+	size     int // states of n, 0 … size-1
+	bays     int
+	typical  float64 // minutes
+
+	// exits[i] is the rate, a minute, at which each vehicle leaves under dwell
+	// hypothesis i, given when the vehicles entered.
+	exits []float64
+	// entered counts entries by the minute; entered[minute%ages].
+	entered  []float64
+	minute   int64 // newest, minutes since the epoch of time.Time
+	ratesAt  time.Time
+	untilMix float64 // seconds until the hypotheses mix again
+
+	lastIn, lastOut time.Time
+	flow            float64 // entries a minute, of late
+	outflow         float64 // exits a minute, of late
+
+	// What settle sums up of p: over n; and of each dwell hypothesis its
+	// probability and its share of the mean of n.
+	marg       []float64
+	mass, mean []float64
+
+	dead  []float64 // dead[i][age], see survival
+	alive []float64
+}
+
+func (y *yard) init(site *perron.Site) {
+	bays := max(1, site.Bays)
+	y.bays = bays
+	y.size = bays + bays/2 + 13
+	y.typical = cmp.Or(site.TypicalDwell, 15)
+	if !(y.typical > 0) {
+		y.typical = 15
+	}
+	y.survival()
+	y.exits = make([]float64, len(dwellFactors))
+	y.entered = make([]float64, ages)
+	y.untilMix = switchEvery
+	hyps := len(dwellFactors) * len(errorRates)
+	y.p, y.spare = make([]float64, hyps*y.size), make([]float64, hyps*y.size)
+	y.marg = make([]float64, y.size)
+	y.mass, y.mean = make([]float64, len(dwellFactors)), make([]float64, len(dwellFactors))
+	for i, f := range dwellFactors {
+		x := math.Log(f) / priorSigma
+		for j, e := range errorRates {
+			y.p[(i*len(errorRates)+j)*y.size] = math.Exp(-x*x/2) * e.prior
+		}
+	}
+	y.settle()
+	y.rates(time.Time{})
+}
+
+func (y *yard) copy(from *yard) {
+	p, spare, exits, entered, marg := y.p, y.spare, y.exits, y.entered, y.marg
+	mass, mean := y.mass, y.mean
+	*y = *from
+	y.p = append(p[:0], from.p...)
+	y.exits = append(exits[:0], from.exits...)
+	y.entered = append(entered[:0], from.entered...)
+	y.marg = append(marg[:0], from.marg...)
+	y.mass = append(mass[:0], from.mass...)
+	y.mean = append(mean[:0], from.mean...)
+	if len(spare) != len(y.p) {
+		spare = make([]float64, len(y.p))
+	}
+	y.spare = spare
+}
+
+// survival tables, by dwell hypothesis and age in minutes, how many of those
+// who entered are still inside and how many leave in that minute, for a
+// log-normal dwell.
+func (y *yard) survival() {
+	y.alive = make([]float64, len(dwellFactors)*ages)
+	y.dead = make([]float64, len(dwellFactors)*ages)
+	still := func(median, age float64) float64 {
+		if age <= 0 {
+			return 1
+		}
+		return 0.5 * math.Erfc(math.Log(age/median)/dwellSigma/math.Sqrt2)
+	}
+	for i, f := range dwellFactors {
+		m := y.typical * f
+		for a := range ages {
+			y.alive[i*ages+a] = still(m, float64(a))
+			y.dead[i*ages+a] = still(m, float64(a)-0.5) - still(m, float64(a)+0.5)
+		}
+	}
+}
+
+// rates sets the exit rate of each vehicle under each dwell hypothesis: who
+// leaves in this minute over who is there, given the entries that were seen.
+// Half a vehicle of unknown age stands in for those that were not.
+func (y *yard) rates(at time.Time) {
+	y.ratesAt = at
+	for i, f := range dwellFactors {
+		const unseen = 0.5
+		leave, there := unseen/(y.typical*f), unseen
+		alive, dead := y.alive[i*ages:(i+1)*ages], y.dead[i*ages:(i+1)*ages]
+		for a := range ages {
+			if c := y.entered[int((y.minute-int64(a))%ages+ages)%ages]; c > 0 {
+				leave += c * dead[a]
+				there += c * alive[a]
+			}
+		}
+		y.exits[i] = leave / there
+	}
+}
+
+// tickMinute moves the entries' ring on to the minute of at.
+func (y *yard) tickMinute(at time.Time) {
+	m := at.Unix() / 60
+	if y.minute == 0 || m-y.minute >= ages {
+		clear(y.entered)
+		y.minute = m
+		return
+	}
+	for y.minute < m {
+		y.minute++
+		y.entered[y.minute%ages] = 0
+	}
+}
+
+// idle says whether the yard is empty beyond doubt.
+func (y *yard) idle() bool { return y.marg[0] > 1-1e-9 }
+
+// pass lets dt seconds pass without a passage. Who stays unseen leaves
+// unseen, and the silence itself speaks for fewer vehicles.
+func (y *yard) pass(at time.Time, dt float64, closed bool) {
+	y.tickMinute(at)
+	if at.Sub(y.ratesAt) >= 30*time.Second || y.ratesAt.IsZero() {
+		y.rates(at)
+	}
+	fade := math.Exp(-dt / 60 / 20)
+	y.flow *= fade
+	y.outflow *= fade
+	minutes := dt / 60
+	for i := range dwellFactors {
+		rate := y.exits[i]
+		if closed {
+			rate = max(rate, 1.0/6) // they are seen out
+		}
+		for j, e := range errorRates {
+			p := y.row(i, j)
+			quiet := math.Exp(-rate * (1 - e.out) * minutes)
+			unseen := rate * e.out * minutes
+			w := 1.0
+			last := len(p) - 1
+			for n := 0; n <= last; n++ {
+				v := p[n] * (1 - math.Min(1, float64(n)*unseen))
+				if n < last {
+					v += p[n+1] * math.Min(1, float64(n+1)*unseen)
+				}
+				p[n] = v * w
+				w *= quiet
+			}
+		}
+	}
+	if y.untilMix -= dt; y.untilMix <= 0 {
+		y.mix(1 + -y.untilMix/switchEvery)
+		y.untilMix = switchEvery
+	}
+	y.settle()
+}
+
+func (y *yard) row(dwell, errs int) []float64 {
+	k := (dwell*len(errorRates) + errs) * y.size
+	return y.p[k : k+y.size]
+}
+
+// settle normalises, sums up and repairs: a belief that the events have ruled
+// out altogether starts again from what the entries of late make likely.
+func (y *yard) settle() {
+	if !normalise(y.p) {
+		y.restart()
+	}
+	clear(y.marg)
+	for i := range dwellFactors {
+		var mass, mean float64
+		for j := range errorRates {
+			for n, v := range y.row(i, j) {
+				y.marg[n] += v
+				mass += v
+				mean += v * float64(n)
+			}
+		}
+		y.mass[i], y.mean[i] = mass, mean
+	}
+}
+
+func (y *yard) restart() {
+	for i, f := range dwellFactors {
+		mean := 0.0
+		for a := range ages {
+			mean += y.entered[int((y.minute-int64(a))%ages+ages)%ages] * y.alive[i*ages+a]
+		}
+		mean = math.Min(mean, float64(y.size-1))
+		sd := math.Max(2, math.Sqrt(mean))
+		x := math.Log(f) / priorSigma
+		for j, e := range errorRates {
+			for n, p := 0, y.row(i, j); n < len(p); n++ {
+				z := (float64(n) - mean) / sd
+				p[n] = math.Exp(-x*x/2-z*z/2) * e.prior
+			}
+		}
+	}
+	normalise(y.p)
+}
+
+// mix lets the hypotheses switch, for a number of minutes.
+func (y *yard) mix(minutes float64) {
+	toPrior := 1 - math.Exp(-switchErrors*minutes)
+	for i := range dwellFactors {
+		all := y.spare[:y.size]
+		clear(all)
+		for j := range errorRates {
+			for n, v := range y.row(i, j) {
+				all[n] += v
+			}
+		}
+		for j, e := range errorRates {
+			for n, p := 0, y.row(i, j); n < len(p); n++ {
+				p[n] += toPrior * (e.prior*all[n] - p[n])
+			}
+		}
+	}
+	// Dwell moves to its neighbours.
+	step := (1 - math.Exp(-switchDwell*minutes)) / 2
+	copy(y.spare, y.p)
+	stride := len(errorRates) * y.size
+	for i := range dwellFactors {
+		here := y.p[i*stride : (i+1)*stride]
+		for _, o := range []int{i - 1, i + 1} {
+			if o < 0 || o >= len(dwellFactors) {
+				continue
+			}
+			own, other := y.spare[i*stride:(i+1)*stride], y.spare[o*stride:(o+1)*stride]
+			for n := range here {
+				here[n] += step * (other[n] - own[n])
+			}
+		}
+	}
+}
+
+// again is the probability that a passage is the previous one counted twice.
+func again(at, last time.Time, flow float64) float64 {
+	gap := at.Sub(last).Seconds()
+	if last.IsZero() || gap > doubleGap {
+		return doubled / 10
+	}
+	// Against doubles stand the vehicles that truly come within the gap.
+	return doubled / (doubled + max(flow, 0.5)*doubleGap/60)
+}
+
+// entry shifts the belief up by the vehicle that was seen, and by one more
+// where one before it was missed.
+func (y *yard) entry(at time.Time) {
+	y.tickMinute(at)
+	double := again(at, y.lastIn, y.flow)
+	y.lastIn = at
+	y.flow += 1.0 / 20
+	y.entered[y.minute%ages] += 1 - double
+	crowded := y.bays + y.bays/4 + 2
+	for i := range dwellFactors {
+		for j, e := range errorRates {
+			p := y.row(i, j)
+			more := (1 - double) * e.in / (1 - e.in)
+			one := 1 - double - more
+			last := len(p) - 1
+			p[last] += p[last-1] // the top cannot be left upwards
+			p[last-1] = 0
+			for n := last; n >= 0; n-- {
+				v := p[n] * double
+				if n >= 1 {
+					v += p[n-1] * one
+				}
+				if n >= 2 {
+					v += p[n-2] * more
+				}
+				if n == last {
+					v += p[n] * (1 - double)
+				}
+				if n > crowded {
+					v *= 0.6 // hardly anyone is let into a yard beyond its bays
+				}
+				p[n] = v
+			}
+		}
+	}
+	y.settle()
+}
+
+// exit shifts the belief down. The more vehicles are inside, the likelier an
+// exit is, so it is also evidence for many; it cannot come from an empty yard
+// unless an entry was missed.
+func (y *yard) exit(at time.Time) {
+	y.tickMinute(at)
+	double := again(at, y.lastOut, y.outflow)
+	y.lastOut = at
+	y.outflow += 1.0 / 20
+	mean := max(y.exitRate(), 0.05)
+	odds := double / (1 - double) * mean // of a double, as a rate
+	stray := 0.004 * mean                // a vehicle that entered unseen leaves
+	for i := range dwellFactors {
+		for j, e := range errorRates {
+			p := y.row(i, j)
+			rate := y.exits[i] * (1 - e.out)
+			last := len(p) - 1
+			for n := 0; n <= last; n++ {
+				v := p[n] * (odds + stray)
+				if n < last {
+					v += p[n+1] * float64(n+1) * rate
+				}
+				p[n] = v
+			}
+		}
+	}
+	y.settle()
+}
+
+// recount gathers the belief around the number that staff counted, one off at
+// most now and then, and judges the hypotheses by it.
+func (y *yard) recount(vehicles int) {
+	if vehicles >= y.size {
+		y.grow(vehicles + 10)
+	}
+	for i := range dwellFactors {
+		for j := range errorRates {
+			p := y.row(i, j)
+			var sum, near float64
+			for n, v := range p {
+				sum += v
+				z := float64(n-vehicles) / 4
+				near += v * math.Exp(-z*z/2)
+			}
+			weight := near + 0.05*sum
+			for n := range p {
+				z := float64(n-vehicles) / 0.6
+				p[n] = weight * math.Exp(-z*z/2)
+			}
+		}
+	}
+	y.settle()
+}
+
+// grow makes room for more vehicles than the bays suggested.
+func (y *yard) grow(size int) {
+	p := make([]float64, len(dwellFactors)*len(errorRates)*size)
+	for k := range len(dwellFactors) * len(errorRates) {
+		copy(p[k*size:], y.p[k*y.size:(k+1)*y.size])
+	}
+	y.p, y.spare, y.size = p, make([]float64, len(p)), size
+	y.marg = make([]float64, size)
+}
+
+// empty puts all belief on nobody; the hypotheses keep their weights.
+func (y *yard) empty() {
+	for k := 0; k < len(y.p); k += y.size {
+		var sum float64
+		for n := range y.size {
+			sum += y.p[k+n]
+			y.p[k+n] = 0
+		}
+		y.p[k] = sum
+	}
+	clear(y.entered)
+	y.flow, y.outflow = 0, 0
+	y.settle()
+	y.rates(y.ratesAt)
+}
+
+func (y *yard) interval() perron.Interval { return quantiles(y.marg) }
+
+// fullness is the probability that no bay is free.
+func (y *yard) fullness() float64 {
+	var sum float64
+	for _, v := range y.marg[min(y.bays, len(y.marg)):] {
+		sum += v
+	}
+	return math.Min(1, sum)
+}
+
+// exitRate is the expected number of vehicles that leave in a minute.
+func (y *yard) exitRate() float64 {
+	var sum float64
+	for i, rate := range y.exits {
+		sum += y.mean[i] * rate
+	}
+	return sum
+}
+
+// servicePrior is how many vehicles a minute a full yard lets through: bays
+// over the mean dwell that is believed.
+func (y *yard) servicePrior() float64 {
+	var dwell float64
+	for i, f := range dwellFactors {
+		dwell += y.mass[i] * f
+	}
+	dwell *= y.typical * math.Exp(dwellSigma*dwellSigma/2)
+	return float64(y.bays) / dwell
+}
