@@ -1,0 +1,433 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var (
+	// ErrOffline means that there is no connection, or that it was lost before
+	// the broker confirmed. The message may have arrived all the same.
+	ErrOffline = errors.New("not connected to the broker")
+	// ErrNoAck means that the broker did not confirm in time. The message may
+	// have arrived all the same.
+	ErrNoAck = errors.New("no confirmation by the broker")
+)
+
+// A Message is a payload on a topic.
+type Message struct {
+	Topic   string
+	Payload []byte
+	// Retained asks the broker to keep the message for later subscribers; on a
+	// received message it says that this is such a kept one.
+	Retained bool
+}
+
+// ClientConfig says which broker to use and how.
+type ClientConfig struct {
+	// URL of the broker: tcp://host:1883 or mqtt://, or with TLS tls://host:8883,
+	// ssl:// or mqtts://.
+	URL string
+	// ClientID must be the Username at the embedded broker; see broker/embedded.
+	ClientID, Username, Password string
+	// TLS is used with a TLS scheme; nil verifies the host by the system's roots.
+	TLS *tls.Config
+	// Will is published by the broker when the connection breaks.
+	Will       *Message
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil for no metrics
+
+	// The following have defaults.
+	KeepAlive      time.Duration // 15 s; silence of 1.5 times as long is a lost connection
+	ConnectTimeout time.Duration // 10 s, for dialling, TLS and CONNACK together
+	PublishTimeout time.Duration // 10 s until a PUBACK
+	MinBackoff     time.Duration // 250 ms
+	MaxBackoff     time.Duration // 30 s
+}
+
+// A Client keeps a connection to a broker: it connects again with exponential
+// backoff and jitter whenever the connection is lost, and subscribes anew each
+// time.
+//
+// Sessions are clean. What the broker would keep for an absent client is worth
+// nothing here: batches are resent until the collector acknowledges them, acks
+// are repeated, and states are retained. A kept session would only deliver old
+// duplicates first, and hold memory for clients that never return.
+//
+// Messages reach their handlers in the order in which the broker sent them,
+// one at a time, and so a handler must not block; it only enqueues. (The MQTT
+// library's unordered mode starts a goroutine a message. Batches then overtake
+// each other, each of which looks like a gap and costs a resend, and an old
+// state can replace a newer one.)
+type Client struct {
+	cfg     ClientConfig
+	broker  *url.URL
+	secure  bool
+	log     *slog.Logger
+	metrics *clientMetrics
+
+	subscriptions []subscription
+	up            []func()
+	started       atomic.Bool
+	conn          atomic.Pointer[connection]
+	running       sync.WaitGroup // publishes and OnUp calls
+	mu            sync.Mutex     // orders running.Add before running.Wait
+	stopped       bool
+}
+
+type subscription struct {
+	filter string
+	handle func(Message)
+}
+
+// A connection is one life of the link. The library's client cannot be used
+// again after a disconnect, so there is a new one each time.
+type connection struct {
+	mqtt mqtt.Client
+	lost chan struct{} // closed when the connection is no more
+}
+
+// NewClient checks the configuration. Nothing is started before Run.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("broker URL %q: %w", cfg.URL, err)
+	}
+	var port string
+	c := &Client{log: cfg.Logger}
+	switch u.Scheme {
+	case "tcp", "mqtt":
+		port = "1883"
+	case "tls", "ssl", "mqtts":
+		port, c.secure = "8883", true
+	default:
+		return nil, fmt.Errorf("broker URL %q: scheme %q is not one of tcp, mqtt, tls, ssl, mqtts", u.Redacted(), u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("broker URL %q has no host", u.Redacted())
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("broker URL %q holds a user; use the username and password fields", u.Redacted())
+	}
+	if cfg.ClientID == "" {
+		return nil, errors.New("broker client without a client id")
+	}
+	if cfg.Will != nil && len(cfg.Will.Payload) > MaxMessage {
+		return nil, fmt.Errorf("last will of %d bytes is more than %d", len(cfg.Will.Payload), MaxMessage)
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&cfg.KeepAlive, 15*time.Second)
+	setDefault(&cfg.ConnectTimeout, 10*time.Second)
+	setDefault(&cfg.PublishTimeout, 10*time.Second)
+	setDefault(&cfg.MinBackoff, 250*time.Millisecond)
+	setDefault(&cfg.MaxBackoff, 30*time.Second)
+	if cfg.KeepAlive < time.Second || cfg.KeepAlive > 10*time.Minute {
+		return nil, fmt.Errorf("keep-alive %v is not from 1s to 10m", cfg.KeepAlive)
+	}
+	c.cfg, c.broker = cfg, u
+	c.metrics = newClientMetrics(cfg.Registerer, cfg.ClientID)
+	return c, nil
+}
+
+func setDefault(d *time.Duration, v time.Duration) {
+	if *d <= 0 {
+		*d = v
+	}
+}
+
+// Subscribe asks for a filter with QoS 1. It must be called before Run. The
+// handler must only enqueue; it owns the payload.
+func (c *Client) Subscribe(filter string, handle func(Message)) {
+	if c.started.Load() {
+		panic("broker: Subscribe after Run")
+	}
+	c.subscriptions = append(c.subscriptions, subscription{filter, handle})
+}
+
+// OnUp asks for a call, in a goroutine of its own, whenever the connection
+// stands and the subscriptions are made. It must be called before Run.
+func (c *Client) OnUp(f func()) {
+	if c.started.Load() {
+		panic("broker: OnUp after Run")
+	}
+	c.up = append(c.up, f)
+}
+
+// Connected says whether the connection stands and the subscriptions are made.
+func (c *Client) Connected() bool { return c.conn.Load() != nil }
+
+// Run keeps the connection until ctx ends, then says goodbye, so that the last
+// will is not sent, and waits for what it started. It returns nil.
+func (c *Client) Run(ctx context.Context) error {
+	if !c.started.CompareAndSwap(false, true) {
+		return errors.New("broker client runs already")
+	}
+	defer func() {
+		c.mu.Lock()
+		c.stopped = true
+		c.mu.Unlock()
+		c.running.Wait()
+	}()
+	backoff := c.cfg.MinBackoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		// A connection that held for a while starts over; one that is accepted
+		// and dropped at once keeps backing off.
+		if time.Since(began) > c.cfg.MaxBackoff {
+			backoff = c.cfg.MinBackoff
+		}
+		wait := backoff/2 + rand.N(backoff/2+1)
+		backoff = min(2*backoff, c.cfg.MaxBackoff)
+		c.log.Warn("no connection to the broker, trying again", "broker", c.broker.Redacted(), "in", wait.Round(time.Millisecond), "error", err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// session connects once and returns when the connection is gone.
+func (c *Client) session(ctx context.Context) error {
+	conn := &connection{lost: make(chan struct{})}
+	lost := sync.OnceFunc(func() { close(conn.lost) })
+	var why atomic.Pointer[error]
+	opts := mqtt.NewClientOptions().
+		SetClientID(c.cfg.ClientID).
+		SetUsername(c.cfg.Username).
+		SetPassword(c.cfg.Password).
+		SetProtocolVersion(4).
+		SetCleanSession(true).
+		SetOrderMatters(true). // see Client
+		SetAutoReconnect(false).
+		SetConnectRetry(false).
+		SetKeepAlive(c.cfg.KeepAlive).
+		SetPingTimeout(c.cfg.KeepAlive / 2).
+		SetConnectTimeout(c.cfg.ConnectTimeout).
+		SetWriteTimeout(c.cfg.PublishTimeout).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			why.Store(&err)
+			lost()
+		})
+	opts.Servers = []*url.URL{c.broker}
+	if w := c.cfg.Will; w != nil {
+		opts.SetBinaryWill(w.Topic, w.Payload, 1, w.Retained)
+	}
+	var handshake func() bool // ends the abort of the handshake by ctx
+	opts.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
+		nc, err := c.dial(ctx)
+		if err == nil {
+			handshake = context.AfterFunc(ctx, func() { _ = nc.Close() })
+		}
+		return nc, err
+	})
+	conn.mqtt = mqtt.NewClient(opts)
+	token := conn.mqtt.Connect()
+	<-token.Done() // bounded by ConnectTimeout and ctx
+	if handshake != nil && !handshake() {
+		conn.mqtt.Disconnect(0)
+		return ctx.Err()
+	}
+	if err := token.Error(); err != nil {
+		c.metrics.failures.Inc()
+		return fmt.Errorf("connect: %w", err)
+	}
+	if err := c.subscribe(ctx, conn); err != nil {
+		conn.mqtt.Disconnect(100)
+		c.metrics.failures.Inc()
+		return err
+	}
+	c.log.Info("connected to the broker", "broker", c.broker.Redacted(), "client", c.cfg.ClientID)
+	c.metrics.connects.Inc()
+	c.metrics.connected.Set(1)
+	c.conn.Store(conn)
+	for _, f := range c.up {
+		c.goRunning(f)
+	}
+
+	select {
+	case <-conn.lost:
+		c.conn.Store(nil)
+		c.metrics.connected.Set(0)
+		if err := why.Load(); err != nil {
+			return fmt.Errorf("connection lost: %w", *err)
+		}
+		return errors.New("connection lost")
+	case <-ctx.Done():
+		c.conn.Store(nil)
+		c.metrics.connected.Set(0)
+		// Disconnect sends the packet before it closes; the quiesce time only
+		// bounds that. It fires no lost handler, so whoever waits for a PUBACK
+		// is told here.
+		conn.mqtt.Disconnect(500)
+		lost()
+		return ctx.Err()
+	}
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	if !c.secure {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", c.broker.Host)
+	}
+	d := tls.Dialer{Config: c.cfg.TLS} // sets ServerName from the host when it is empty
+	return d.DialContext(ctx, "tcp", c.broker.Host)
+}
+
+func (c *Client) subscribe(ctx context.Context, conn *connection) error {
+	for _, s := range c.subscriptions {
+		token := conn.mqtt.Subscribe(s.filter, 1, func(_ mqtt.Client, m mqtt.Message) {
+			c.metrics.received.Inc()
+			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()})
+		})
+		timer := time.NewTimer(c.cfg.ConnectTimeout)
+		select {
+		case <-token.Done():
+			timer.Stop()
+		case <-timer.C:
+			return fmt.Errorf("subscribe to %s: %w in %v", s.filter, ErrNoAck, c.cfg.ConnectTimeout)
+		case <-conn.lost:
+			timer.Stop()
+			return fmt.Errorf("subscribe to %s: %w", s.filter, ErrOffline)
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		if err := token.Error(); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", s.filter, err)
+		}
+		// A refusal is not an error to the library; it stands in the SUBACK.
+		if t, ok := token.(*mqtt.SubscribeToken); ok {
+			if code, ok := t.Result()[s.filter]; !ok || code > 2 {
+				return fmt.Errorf("subscribe to %s: the broker refuses (code %#x)", s.filter, code)
+			}
+		}
+	}
+	return nil
+}
+
+// Publish sends a message with QoS 1 and returns nil only after the broker has
+// confirmed it on the connection that it was sent on. That says that the
+// broker has it, not that anybody stored it. Without a connection it returns
+// [ErrOffline] at once.
+func (c *Client) Publish(ctx context.Context, m Message) error {
+	if len(m.Payload) > MaxMessage {
+		return fmt.Errorf("publish to %s: %d bytes are more than %d", m.Topic, len(m.Payload), MaxMessage)
+	}
+	err := c.publish(ctx, m)
+	if err != nil {
+		c.metrics.unpublished.Inc()
+		return fmt.Errorf("publish to %s: %w", m.Topic, err)
+	}
+	c.metrics.published.Inc()
+	return nil
+}
+
+func (c *Client) publish(ctx context.Context, m Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	conn := c.conn.Load()
+	if conn == nil {
+		return ErrOffline
+	}
+	// The library's Publish can block for as long as its write timeout when the
+	// connection goes at that moment.
+	sent := make(chan mqtt.Token, 1)
+	if !c.goRunning(func() { sent <- conn.mqtt.Publish(m.Topic, 1, m.Retained, m.Payload) }) {
+		return ErrOffline
+	}
+	timer := time.NewTimer(c.cfg.PublishTimeout)
+	defer timer.Stop()
+	var done <-chan struct{}
+	var token mqtt.Token
+	for {
+		select {
+		case token = <-sent:
+			sent, done = nil, token.Done()
+		case <-done:
+			if err := token.Error(); err != nil {
+				return fmt.Errorf("%w: %w", ErrOffline, err)
+			}
+			// A token also completes when its connection is lost. Whether the
+			// PUBACK came before is unknown then, so it counts as not sent.
+			if !conn.mqtt.IsConnectionOpen() {
+				return ErrOffline
+			}
+			return nil
+		case <-conn.lost:
+			return ErrOffline
+		case <-timer.C:
+			return fmt.Errorf("%w in %v", ErrNoAck, c.cfg.PublishTimeout)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// goRunning starts f so that Run waits for it, unless Run is over.
+func (c *Client) goRunning(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return false
+	}
+	c.running.Go(f)
+	return true
+}
+
+type clientMetrics struct {
+	connected                        prometheus.Gauge
+	connects, failures               prometheus.Counter
+	published, unpublished, received prometheus.Counter
+}
+
+func newClientMetrics(reg prometheus.Registerer, client string) *clientMetrics {
+	// Several clients live in one process, each with its own id.
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{
+			Namespace: "perrondrukte", Subsystem: "broker_client", Name: name, Help: help,
+			ConstLabels: prometheus.Labels{"client": client},
+		}
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts(opts(name, help)))
+	}
+	m := &clientMetrics{
+		connected:   prometheus.NewGauge(prometheus.GaugeOpts(opts("connected", "1 while the connection to the broker stands."))),
+		connects:    counter("connects_total", "Connections made to the broker."),
+		failures:    counter("connect_failures_total", "Attempts to connect or subscribe that failed."),
+		published:   counter("published_total", "Messages that the broker confirmed."),
+		unpublished: counter("unpublished_total", "Messages that the broker did not confirm."),
+		received:    counter("received_total", "Messages received."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.connected, m.connects, m.failures, m.published, m.unpublished, m.received)
+	}
+	return m
+}
