@@ -1,6 +1,9 @@
 package perron
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // An ActionKind is something that staff can do.
 type ActionKind string
@@ -27,12 +30,13 @@ type Action struct {
 	Undoes   string            `json:"undoes,omitempty"`
 }
 
-// Effective drops the actions that were undone and the undoings themselves.
-// The order of what remains is kept.
+// Effective drops the actions that were undone and the undoings themselves,
+// from actions in the order in which they happened. The order of what remains
+// is kept. An undoing can be undone too, which brings the action back.
 func Effective(actions []Action) []Action {
 	undone := make(map[string]bool)
-	for _, a := range actions {
-		if a.Kind == Undo {
+	for _, a := range slices.Backward(actions) {
+		if a.Kind == Undo && !undone[a.ID] {
 			undone[a.Undoes] = true
 		}
 	}

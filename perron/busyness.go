@@ -80,10 +80,14 @@ type Band struct {
 
 var bandEdges = []int{0, 5, 10, 15, 20, 30, 45, 60}
 
-// BandOf is the band that a wait in minutes falls in.
+// BandOf is the band that a wait in minutes falls in; the zero Band when the
+// wait is not a number.
 func BandOf(minutes float64) Band {
+	if math.IsNaN(minutes) {
+		return Band{}
+	}
 	i := len(bandEdges) - 1
-	for i > 0 && !(minutes >= float64(bandEdges[i])) {
+	for i > 0 && minutes < float64(bandEdges[i]) {
 		i--
 	}
 	return bandAt(i)
@@ -221,25 +225,28 @@ const (
 // AsOf is the state as it must be shown at now: stale data turns unknown,
 // opening hours decide open or closed even when no collector runs any more.
 // An unknown state keeps MeasuredAt and TypicalLevel, so that a page can say
-// when it was last known and what is usual.
+// when it was last known and what is usual. What is stale is left out of a
+// closed state too: staff must not take it for a count of the vehicles that
+// are still inside.
 func (b Busyness) AsOf(site *Site, now time.Time) Busyness {
 	period, open := site.Hours.At(now)
 	b.ClosesAt, b.OpensAt = time.Time{}, time.Time{}
-	if !open {
-		b.Level, b.Band, b.Wait = Closed, Band{}, Interval{}
-		if next, ok := site.Hours.Next(now); ok {
-			b.OpensAt = next.Start
-		}
-		return b
+	if open {
+		b.ClosesAt = period.End
+	} else if next, ok := site.Hours.Next(now); ok {
+		b.OpensAt = next.Start
 	}
-	b.ClosesAt = period.End
-	if b.Closure != nil {
-		b.Level, b.Band, b.Wait = Closed, Band{}, Interval{}
-		return b
+	stale := b.StaleAt.IsZero() || now.After(b.StaleAt)
+	if stale {
+		b.OnSite, b.Queue, b.AtLeast, b.EntryRate = Interval{}, Interval{}, false, 0
+		b.Quality = QualityUnknown
 	}
-	if b.StaleAt.IsZero() || now.After(b.StaleAt) {
-		b.Level, b.Band, b.Trend = Unknown, Band{}, Steady
-		b.OnSite, b.Queue, b.Wait, b.AtLeast = Interval{}, Interval{}, Interval{}, false
+	switch {
+	case !open || b.Closure != nil:
+		b.Level, b.Band, b.Wait, b.Trend = Closed, Band{}, Interval{}, Steady
+	case stale || b.Level == Closed:
+		// A state from before opening time says nothing of the wait yet.
+		b.Level, b.Band, b.Wait, b.Trend = Unknown, Band{}, Interval{}, Steady
 		b.Quality = QualityUnknown
 		if b.TypicalLevel.Rank() > 0 {
 			b.Quality = Typical

@@ -2,6 +2,7 @@ package perron
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	_ "time/tzdata" // devices and small containers carry no zone files
 )
@@ -47,7 +48,8 @@ func (d Date) Start() time.Time { return d.At(0) }
 func (d Date) End() time.Time { return d.AddDays(1).Start() }
 
 // At is the instant of a time of day, in UTC. In the hour that a clock change
-// skips it is the instant an hour later on the clock.
+// skips it is the instant an hour later on the clock, in the hour that it
+// repeats the second of the two.
 func (d Date) At(tod TimeOfDay) time.Time {
 	return time.Date(d.Year, d.Month, d.Day, int(tod)/60, int(tod)%60, 0, 0, Amsterdam).UTC()
 }
@@ -95,12 +97,27 @@ type TimeOfDay int
 
 // ParseTimeOfDay reads 8:30, 08:30 or 24:00.
 func ParseTimeOfDay(s string) (TimeOfDay, error) {
-	var h, m int
-	var rest string
-	if n, _ := fmt.Sscanf(s, "%d:%2d%s", &h, &m, &rest); n != 2 || h < 0 || m < 0 || m > 59 || h*60+m > 1440 {
+	hours, minutes, _ := strings.Cut(s, ":")
+	h, ok := digits(hours, 1, 2)
+	m, ok2 := digits(minutes, 2, 2)
+	if !ok || !ok2 || m > 59 || h*60+m > 1440 {
 		return 0, fmt.Errorf("%q is not a time of day like 08:30", s)
 	}
 	return TimeOfDay(h*60 + m), nil
+}
+
+// digits reads a number of least to most decimal digits, without a sign.
+func digits(s string, least, most int) (n int, ok bool) {
+	if len(s) < least || len(s) > most {
+		return 0, false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, true
 }
 
 // TimeOfDayOf is the civil time of day of t, cut to the minute.

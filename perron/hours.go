@@ -1,7 +1,8 @@
 package perron
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,7 @@ type Span struct{ Open, Close TimeOfDay }
 // on every Dutch public holiday that Holidays does not name.
 type Hours struct {
 	Weekly     [7][]Span          // by time.Weekday
-	Holidays   map[Holiday][]Span // hours on a holiday; absent is closed
+	Holidays   map[Holiday][]Span // hours on a holiday; absent is closed, but for Good Friday
 	Exceptions map[Date]Exception
 }
 
@@ -34,20 +35,33 @@ func (h *Hours) On(d Date) []Span {
 	if e, ok := h.Exceptions[d]; ok {
 		return e.Spans
 	}
-	if hol := HolidayOn(d); hol.Public() {
-		return h.Holidays[hol]
+	if hol := HolidayOn(d); hol != NoHoliday {
+		if spans, ok := h.Holidays[hol]; ok || hol.Public() {
+			return spans
+		}
 	}
 	return h.Weekly[d.Weekday()]
 }
 
 // Periods returns the opening periods that begin on the civil day, in UTC.
+// Spans that touch are one period, and one that a clock change leaves without
+// length is none.
 func (h *Hours) Periods(d Date) []Period {
 	spans := h.On(d)
+	spans = slices.SortedFunc(slices.Values(spans), func(a, b Span) int { return cmp.Compare(a.Open, b.Open) })
 	out := make([]Period, 0, len(spans))
 	for _, s := range spans {
-		out = append(out, Period{d.At(s.Open), d.At(s.Close)})
+		p := Period{d.At(s.Open), d.At(s.Close)}
+		switch last := len(out) - 1; {
+		case !p.Start.Before(p.End):
+		case last >= 0 && !p.Start.After(out[last].End):
+			if p.End.After(out[last].End) {
+				out[last].End = p.End
+			}
+		default:
+			out = append(out, p)
+		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Start.Before(out[j].Start) })
 	return out
 }
 
