@@ -131,8 +131,14 @@ func TestPulse(t *testing.T) {
 	}{
 		{"one pulse", []edge{{0, true}, {300 * ms, false}}, []time.Duration{0}},
 		{"contact bounce on closing and opening", []edge{
-			{0, true}, {2 * ms, false}, {3 * ms, true}, {5 * ms, false}, {6 * ms, true},
-			{300 * ms, false}, {302 * ms, true}, {304 * ms, false},
+			{0, true},
+			{2 * ms, false},
+			{3 * ms, true},
+			{5 * ms, false},
+			{6 * ms, true},
+			{300 * ms, false},
+			{302 * ms, true},
+			{304 * ms, false},
 		}, []time.Duration{6 * ms}},
 		{"a spike that does not last", []edge{{0, true}, {4 * ms, false}}, nil},
 		{"a pulse exactly as long as the debounce time", []edge{{0, true}, {10 * ms, false}}, []time.Duration{0}},
