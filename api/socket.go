@@ -1,0 +1,355 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/perrondrukte/perrondrukte/api/hub"
+)
+
+// Viewers bounds the websockets of a server. Zero values stand for the
+// defaults.
+type Viewers struct {
+	Max   int // at once; 5000
+	PerIP int // at once from one address (IPv6: one /64); 200. Loopback is not counted
+	Queue int // messages that a viewer may lag behind; 64
+	// Gap is the least time between two messages to the public about one site;
+	// the first after a pause goes out at once. 40 ms.
+	Gap time.Duration
+	// Write is how long one message may take to get into the network; 10 s.
+	Write time.Duration
+	// Ping is the time between pings; 30 s. A viewer that is not heard of for two
+	// and a half times as long is gone.
+	Ping time.Duration
+}
+
+func (v Viewers) withDefaults() Viewers {
+	set(&v.Max, 5000)
+	set(&v.PerIP, 200)
+	set(&v.Queue, 64)
+	set(&v.Gap, 40*time.Millisecond)
+	set(&v.Write, 10*time.Second)
+	set(&v.Ping, 30*time.Second)
+	return v
+}
+
+func set[T int | time.Duration](v *T, fallback T) {
+	if *v <= 0 {
+		*v = fallback
+	}
+}
+
+// Sockets are small: clients send nothing but control frames, and what they
+// are sent is prepared beforehand.
+const (
+	socketBuffer   = 512 // bytes
+	socketReadSize = 512
+	closeTimeout   = time.Second
+)
+
+// A lounge holds the viewers' websockets.
+type lounge struct {
+	limits        Viewers
+	trusted       []netip.Prefix
+	origins       []string
+	upgrader      websocket.Upgrader
+	live          *Live
+	public, staff *view
+	auth          *Auth
+	metrics       *metrics
+	logger        *slog.Logger
+
+	mu      sync.Mutex
+	total   int
+	perIP   map[string]int
+	closing bool
+	wg      sync.WaitGroup
+}
+
+func newLounge(c *Config, public, staff *view, m *metrics) *lounge {
+	l := &lounge{
+		limits: c.Viewers, trusted: c.TrustedProxies, origins: c.Origins,
+		live: c.Live, public: public, staff: staff, auth: c.Auth,
+		metrics: m, logger: c.Logger, perIP: make(map[string]int),
+	}
+	l.upgrader = websocket.Upgrader{
+		HandshakeTimeout: 10 * time.Second,
+		ReadBufferSize:   socketBuffer,
+		WriteBufferSize:  socketBuffer,
+		WriteBufferPool:  new(sync.Pool),
+		CheckOrigin:      l.sameOrigin,
+		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
+			problem(w, r, l.logger, &failure{status: status, detail: reason.Error()})
+		},
+	}
+	return l
+}
+
+// sameOrigin admits pages of this host and of the configured origins.
+// Requests without an Origin do not come from a page.
+func (l *lounge) sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return strings.EqualFold(u.Host, r.Host) || slices.ContainsFunc(l.origins, func(o string) bool {
+		return strings.EqualFold(o, origin)
+	})
+}
+
+// A request for a websocket, checked.
+type viewerRequest struct {
+	view  *view
+	sites []string // empty for all
+	at    *hub.Position
+	// stillValid is asked now and then by viewers with a session.
+	stillValid func(context.Context) bool
+}
+
+func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
+	q := r.URL.Query()
+	v := &viewerRequest{view: l.public, sites: q["site"]}
+	for _, id := range v.sites {
+		if _, ok := l.live.sites[id]; !ok {
+			return nil, &failure{
+				status: http.StatusNotFound, parameter: "site", value: clip(id),
+				detail: fmt.Sprintf("there is no site %q", clip(id)),
+			}
+		}
+	}
+	if since := q.Get("since"); since != "" {
+		seq, err := strconv.ParseUint(since, 10, 63)
+		if err != nil {
+			return nil, invalid("since", since, "%q is not a sequence number", clip(since))
+		}
+		v.at = &hub.Position{Run: q.Get("run"), Seq: seq}
+	}
+	switch detail := q.Get("detail"); detail {
+	case "":
+	case "staff":
+		valid, err := l.auth.authorize(r)
+		if err != nil {
+			return nil, err
+		}
+		v.view, v.stillValid = l.staff, valid
+	default:
+		return nil, invalid("detail", detail, "%q is not staff", clip(detail))
+	}
+	if !websocket.IsWebSocketUpgrade(r) {
+		return nil, &failure{status: http.StatusUpgradeRequired, detail: "this is a websocket: ask for it with Upgrade: websocket"}
+	}
+	if !l.sameOrigin(r) {
+		return nil, &failure{status: http.StatusForbidden, detail: "pages of this origin may not open the websocket", value: clip(r.Header.Get("Origin"))}
+	}
+	return v, nil
+}
+
+// admit counts a viewer in, within the limits. leave counts it out.
+func (l *lounge) admit(addr netip.Addr) (leave func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := clientKey(addr)
+	switch {
+	case l.closing:
+		return nil, &failure{status: http.StatusServiceUnavailable, detail: "the server is going away", retryAfter: 5 * time.Second}
+	case l.total >= l.limits.Max:
+		l.metrics.refused.WithLabelValues("full").Inc()
+		return nil, &failure{status: http.StatusServiceUnavailable, detail: "too many viewers", retryAfter: 30 * time.Second}
+	case l.perIP[key] >= l.limits.PerIP && !addr.IsLoopback():
+		l.metrics.refused.WithLabelValues("address").Inc()
+		return nil, &failure{status: http.StatusTooManyRequests, detail: "too many viewers from one address", retryAfter: 30 * time.Second}
+	}
+	l.total++
+	l.perIP[key]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.total--
+		if l.perIP[key]--; l.perIP[key] == 0 {
+			delete(l.perIP, key)
+		}
+	}, nil
+}
+
+// handle turns a request into a viewer. The request's goroutine ends at once,
+// so that a viewer does not hold on to what net/http keeps of a request.
+func (l *lounge) handle(w http.ResponseWriter, r *http.Request) error {
+	v, err := l.parse(r)
+	if err != nil {
+		return err
+	}
+	leave, err := l.admit(clientAddr(r, l.trusted))
+	if err != nil {
+		return err
+	}
+	conn, err := l.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		leave()
+		l.metrics.refused.WithLabelValues("handshake").Inc()
+		return nil // the upgrader has answered
+	}
+	member, welcome, ok := v.view.hub.Join(v.sites, l.limits.Queue, v.at)
+	if !ok {
+		leave()
+		l.close(conn, websocket.CloseGoingAway, "")
+		return nil
+	}
+	l.mu.Lock()
+	if l.closing { // wait may have returned already
+		l.mu.Unlock()
+		leave()
+		member.Leave()
+		l.close(conn, websocket.CloseGoingAway, "")
+		return nil
+	}
+	l.wg.Add(2)
+	l.mu.Unlock()
+	l.metrics.viewers.WithLabelValues(v.view.name).Inc()
+	go func() {
+		defer l.wg.Done()
+		defer member.Leave() // which ends the writer
+		l.read(conn)
+	}()
+	go func() {
+		defer l.wg.Done()
+		defer leave()
+		defer l.metrics.viewers.WithLabelValues(v.view.name).Dec()
+		defer conn.Close() // which ends the reader
+		defer member.Leave()
+		if err := l.write(conn, v, member, welcome); err != nil && !errors.Is(err, net.ErrClosed) {
+			l.logger.Debug("viewer lost", "remote", conn.RemoteAddr().String(), "err", err)
+		}
+	}()
+	return nil
+}
+
+// read takes in pongs and the end of the connection. Clients have nothing to
+// say; one that says something is sent away.
+func (l *lounge) read(conn *websocket.Conn) {
+	patience := l.limits.Ping * 5 / 2
+	extend := func(string) error { return conn.SetReadDeadline(time.Now().Add(patience)) }
+	conn.SetReadLimit(socketReadSize)
+	conn.SetPongHandler(extend)
+	if extend("") != nil {
+		return
+	}
+	if _, _, err := conn.NextReader(); err == nil {
+		l.metrics.dropped.WithLabelValues("talked").Inc()
+		l.close(conn, websocket.ClosePolicyViolation, "this websocket takes no messages")
+	}
+}
+
+// write is the only writer of data frames on the connection.
+func (l *lounge) write(conn *websocket.Conn, v *viewerRequest, member *hub.Member[frame], welcome hub.Welcome[frame]) error {
+	send := func(f frame) error {
+		if err := conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
+			return err
+		}
+		err := conn.WritePreparedMessage(f)
+		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+			l.metrics.dropped.WithLabelValues("slow").Inc()
+		}
+		return err
+	}
+	first, err := l.greeting(v, welcome)
+	if err != nil {
+		return err
+	}
+	for _, f := range first {
+		if err := send(f); err != nil {
+			return err
+		}
+	}
+	ping := time.NewTicker(l.limits.Ping)
+	defer ping.Stop()
+	for {
+		select {
+		case f := <-member.Messages():
+			if err := send(f); err != nil {
+				return err
+			}
+		case <-ping.C:
+			if v.stillValid != nil && !l.ask(v.stillValid) {
+				l.close(conn, websocket.ClosePolicyViolation, "the session has ended")
+				return nil
+			}
+			if err := conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(l.limits.Write)); err != nil {
+				return err
+			}
+		case <-member.Done():
+			switch member.Why() {
+			case hub.Slow:
+				l.metrics.dropped.WithLabelValues("slow").Inc()
+				l.close(conn, websocket.CloseTryAgainLater, "too slow")
+			case hub.Closed:
+				l.close(conn, websocket.CloseGoingAway, "")
+			}
+			return nil
+		}
+	}
+}
+
+func (l *lounge) ask(valid func(context.Context) bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return valid(ctx)
+}
+
+// greeting is the snapshot, or what a returning viewer missed; one that missed
+// nothing gets a heartbeat, so that it knows it is back.
+func (l *lounge) greeting(v *viewerRequest, welcome hub.Welcome[frame]) ([]frame, error) {
+	if welcome.Resumed && len(welcome.Missed) > 0 {
+		return welcome.Missed, nil
+	}
+	m := v.view.beat(welcome.Seq, l.live.now())
+	if !welcome.Resumed {
+		sites := v.sites
+		if len(sites) == 0 {
+			for _, s := range l.live.order {
+				sites = append(sites, s.ID)
+			}
+		}
+		m = v.view.snapshot(sites, welcome.Seq, l.live.now())
+	}
+	f, err := prepare(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode greeting: %w", err)
+	}
+	return []frame{f}, nil
+}
+
+// close says goodbye, as far as the other side still listens, and closes.
+func (l *lounge) close(conn *websocket.Conn, code int, reason string) {
+	// Neither error is of use: the connection is given up either way.
+	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeTimeout))
+	_ = conn.Close()
+}
+
+// shut admits nobody any more and sends everybody away. wait returns when all
+// are gone.
+func (l *lounge) shut() {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	l.public.hub.Close()
+	l.staff.hub.Close()
+}
+
+func (l *lounge) wait() { l.wg.Wait() }
