@@ -29,9 +29,13 @@ func (c *checker) fault(path, format string, args ...any) {
 	c.faults = append(c.faults, Fault{Line: line, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// tags checks what the types and the jsonschema tags say: required fields,
-// bounds, words to choose from. The generated schema says the same, so the two
-// cannot drift apart.
+// tags checks what the types and the tags of their fields say. The JSON Schema
+// is generated from the same, so the two cannot drift apart.
+//
+//	want:"…"                   must not be empty once defaults are filled in
+//	jsonschema:"required,…"    must be in the file: there is no default
+//	jsonschema:"minimum=1,…"   bounds of a number
+//	bounds:"30s,1h"            bounds of a duration or size
 func (c *checker) tags(v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -82,16 +86,15 @@ func (c *checker) word(v reflect.Value, path string) {
 
 // bounds checks one field against its tags and says whether to look inside.
 func (c *checker) bounds(v reflect.Value, tag reflect.StructTag, path string) bool {
+	if want := tag.Get("want"); want != "" && (v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0) {
+		c.fault(path, "is missing: %s", want)
+		return false
+	}
 	var low, high float64
 	var hasLow, hasHigh bool
 	for part := range strings.SplitSeq(tag.Get("jsonschema"), ",") {
 		key, value, _ := strings.Cut(part, "=")
 		switch key {
-		case "required":
-			if v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0 {
-				c.fault(path, "is missing: %s", tag.Get("want"))
-				return false
-			}
 		case "minimum":
 			low, hasLow = mustFloat(value), true
 		case "maximum":

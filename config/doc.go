@@ -7,3 +7,5 @@
 // what would be right. Secrets never appear in a message or when a
 // configuration is printed.
 package config
+
+//go:generate go run ./schema -out ../firmware-config/schema

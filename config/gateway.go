@@ -18,9 +18,9 @@ type Gateway struct {
 	Gateway ID `yaml:"gateway" jsonschema:"required" want:"want the id of this gateway, as in the server's file"`
 	// Directory of the outbox. A relative path counts from the directory of
 	// this file.
-	DataDir string `yaml:"data_dir" jsonschema:"required" want:"want a directory like /var/lib/perron-gateway"`
+	DataDir string `yaml:"data_dir" want:"want a directory like /var/lib/perron-gateway"`
 	// Where to send events.
-	Broker GatewayBroker `yaml:"broker"`
+	Broker GatewayBroker `yaml:"broker" jsonschema:"required"`
 	// What keeps events until the server has stored them.
 	Outbox Outbox `yaml:"outbox"`
 	// How often the status is sent when nothing changes.
@@ -78,7 +78,7 @@ func (Driver) Choices() []string {
 type Source struct {
 	// gpio for the inputs of the device, replay for a recording, simulate for
 	// an imagined yard.
-	Driver Driver `yaml:"driver" jsonschema:"required" want:"want gpio, replay or simulate"`
+	Driver Driver `yaml:"driver" want:"want gpio, replay or simulate"`
 	// The recording, for the driver replay.
 	Replay *Replay `yaml:"replay"`
 	// The imagined yard, for the driver simulate.

@@ -25,7 +25,7 @@ type Replay struct {
 	// A line that cannot be read: refuse the whole file, or skip the line.
 	OnError OnError `yaml:"on_error"`
 	// The column with the time.
-	Time ReplayTime `yaml:"time"`
+	Time ReplayTime `yaml:"time" jsonschema:"required"`
 	// Which sensor.
 	Sensor *ReplayField `yaml:"sensor"`
 	// What happened: in, out, on or off.

@@ -36,13 +36,13 @@ type Server struct {
 	// Mark cookies as Secure. Set it when the site is served over HTTPS.
 	SecureCookies bool `yaml:"secure_cookies"`
 	// The recycling yards, in the order in which residents see them.
-	Sites []Site `yaml:"sites" jsonschema:"required" want:"want at least one site"`
+	Sites []Site `yaml:"sites" jsonschema:"required,minItems=1" want:"want at least one site"`
 }
 
 // Listen holds the addresses that the server listens on.
 type Listen struct {
 	// Address of the website and the API, HOST:PORT.
-	HTTP string `yaml:"http" jsonschema:"required" want:"want HOST:PORT like 127.0.0.1:8080"`
+	HTTP string `yaml:"http" want:"want HOST:PORT like 127.0.0.1:8080"`
 }
 
 // ServerBroker is either the broker inside the server or one elsewhere.
@@ -65,7 +65,7 @@ type ServerBroker struct {
 // EmbeddedBroker is the MQTT broker inside the server.
 type EmbeddedBroker struct {
 	// Address that gateways connect to, HOST:PORT.
-	Listen string `yaml:"listen" jsonschema:"required" want:"want HOST:PORT like 0.0.0.0:8883"`
+	Listen string `yaml:"listen" want:"want HOST:PORT like 0.0.0.0:8883"`
 	// Certificate to listen with; without it the connection is not encrypted.
 	TLS *TLS `yaml:"tls"`
 }

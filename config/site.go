@@ -31,9 +31,9 @@ type Site struct {
 	// unknown.
 	RoadSpace int `yaml:"road_space" jsonschema:"minimum=0,maximum=1000"`
 	// Ids of the gateways; while one of them is silent, the state is unknown.
-	Gateways []ID `yaml:"gateways" jsonschema:"required" want:"want the id of at least one gateway"`
+	Gateways []ID `yaml:"gateways" jsonschema:"required,minItems=1" want:"want the id of at least one gateway"`
 	// Places where vehicles enter, leave, or both.
-	Gates []Gate `yaml:"gates" jsonschema:"required" want:"want at least one gate with its sensors"`
+	Gates []Gate `yaml:"gates" jsonschema:"required,minItems=1" want:"want at least one gate with its sensors"`
 	// Inductive loops in the approach road.
 	QueueLoops []QueueLoop `yaml:"queue_loops"`
 	// Opening hours, in Dutch time.
@@ -62,7 +62,7 @@ type Gate struct {
 	// Name as staff say it.
 	Name string `yaml:"name"`
 	// Ids of the sensors whose passages count here.
-	Sensors []ID `yaml:"sensors" jsonschema:"required" want:"want the id of at least one sensor"`
+	Sensors []ID `yaml:"sensors" jsonschema:"required,minItems=1" want:"want the id of at least one sensor"`
 }
 
 // A QueueLoop is an inductive loop in the approach road.
@@ -105,7 +105,7 @@ type Exception struct {
 	// The day.
 	Date Date `yaml:"date" jsonschema:"required" want:"want a date like 2026-12-24"`
 	// Its hours; [] is closed all day.
-	Hours []Span `yaml:"hours"`
+	Hours []Span `yaml:"hours" jsonschema:"required"`
 	// Why, a text a language; shown to residents.
 	Reason map[Language]string `yaml:"reason"`
 }
