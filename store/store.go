@@ -215,6 +215,19 @@ type SetAside struct {
 	Received time.Time
 }
 
+// AsideTime is the time that is kept of an event that is set aside: in UTC, and
+// within the years 0 to 9999 that its text form can hold.
+func AsideTime(t time.Time) time.Time {
+	t = t.UTC()
+	switch {
+	case t.Year() < 0:
+		return time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 9999:
+		return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	}
+	return t
+}
+
 // An Extent is the span of time that a site has events for: the times of its
 // first and last event. Both are zero when there is none.
 type Extent struct{ First, Last time.Time }

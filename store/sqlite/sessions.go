@@ -1,0 +1,87 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Sessions is a session store for alexedwards/scs (its CtxStore and
+// IterableCtxStore).
+type Sessions struct{ accounts *Accounts }
+
+// Sessions returns the session store in the accounts' file.
+func (a *Accounts) Sessions() *Sessions { return &Sessions{a} }
+
+// FindCtx returns the data of a session that has not expired.
+func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
+	err = s.accounts.reader.QueryRowContext(ctx, "SELECT data FROM session WHERE token = ? AND expiry > ?",
+		token, s.accounts.now().UnixNano()).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("find session: %w", explain(ctx, err))
+	}
+	return data, true, nil
+}
+
+// CommitCtx stores a session, and drops those that have expired.
+func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	err := s.accounts.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM session WHERE expiry <= ?", s.accounts.now().UnixNano()); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO session (token, data, expiry) VALUES (?,?,?) ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry",
+			token, data, expiry.UnixNano())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store session: %w", err)
+	}
+	return nil
+}
+
+// DeleteCtx removes a session, if it is there.
+func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
+	if _, err := s.accounts.exec(ctx, "DELETE FROM session WHERE token = ?", token); err != nil {
+		return fmt.Errorf("delete session: %w", err)
+	}
+	return nil
+}
+
+// AllCtx returns the data of every session that has not expired, by token.
+func (s *Sessions) AllCtx(ctx context.Context) (map[string][]byte, error) {
+	type session struct {
+		token string
+		data  []byte
+	}
+	rows, err := query(ctx, s.accounts.reader, "SELECT token, data FROM session WHERE expiry > ?", []any{s.accounts.now().UnixNano()},
+		func(rows *sql.Rows) (v session, err error) { return v, rows.Scan(&v.token, &v.data) })
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	out := make(map[string][]byte, len(rows))
+	for _, r := range rows {
+		out[r.token] = r.data
+	}
+	return out, nil
+}
+
+// Find is FindCtx without a context.
+func (s *Sessions) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// Commit is CommitCtx without a context.
+func (s *Sessions) Commit(token string, data []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expiry)
+}
+
+// Delete is DeleteCtx without a context.
+func (s *Sessions) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
+
+// All is AllCtx without a context.
+func (s *Sessions) All() (map[string][]byte, error) { return s.AllCtx(context.Background()) }
