@@ -213,7 +213,11 @@ func (c *Client) Run(ctx context.Context) error {
 // session connects once and returns when the connection is gone.
 func (c *Client) session(ctx context.Context) error {
 	conn := &connection{lost: make(chan struct{})}
-	lost := sync.OnceFunc(func() { close(conn.lost) })
+	lost := sync.OnceFunc(func() {
+		// First, so that whoever is told that the connection is lost finds it gone.
+		c.conn.CompareAndSwap(conn, nil)
+		close(conn.lost)
+	})
 	var why atomic.Pointer[error]
 	opts := mqtt.NewClientOptions().
 		SetClientID(c.cfg.ClientID).

@@ -1,0 +1,209 @@
+package embedded
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/perrondrukte/perrondrukte/broker"
+)
+
+const protocol311 = 4 // the protocol level of MQTT 3.1.1
+
+var (
+	errProtocol  = errors.New("not MQTT 3.1.1")
+	errKeepAlive = errors.New("keep-alive is zero or too long")
+)
+
+// guard decides who comes in and who may do what. The user name says it all:
+// with a "/" it is a gateway's, without it is a service's, and a client that is
+// in has proved to bear it. So there is nothing to keep for each client.
+type guard struct {
+	mochi.HookBase
+	broker     *Broker
+	refused    *rarely
+	superseded sync.Map // *mochi.Client → struct{}, until it has left
+}
+
+func (g *guard) ID() string { return "perrondrukte" }
+
+func (g *guard) Provides(b byte) bool {
+	switch b {
+	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnSessionEstablish, mochi.OnWill, mochi.OnDisconnect, mochi.OnACLCheck, mochi.OnPublish, mochi.OnPublishDropped:
+		return true
+	}
+	return false
+}
+
+// OnConnect refuses what the library cannot be configured to refuse.
+func (g *guard) OnConnect(cl *mochi.Client, pk packets.Packet) error {
+	if pk.ProtocolVersion != protocol311 {
+		_ = g.broker.server.SendConnack(cl, packets.ErrUnsupportedProtocolVersion, false, nil)
+		g.refuse("protocol", cl, "protocol", pk.ProtocolVersion)
+		return errProtocol
+	}
+	// Without a keep-alive the library never notices that a client is gone.
+	if s := pk.Connect.Keepalive; s == 0 || time.Duration(s)*time.Second > g.broker.cfg.MaxKeepAlive {
+		_ = g.broker.server.SendConnack(cl, packets.ErrServerUnavailable, false, nil)
+		g.refuse("keep_alive", cl, "keepAlive", s)
+		return errKeepAlive
+	}
+	return nil
+}
+
+// OnConnectAuthenticate checks user, password, client id and last will.
+func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
+	user := string(pk.Connect.Username)
+	p, ok := g.broker.cfg.Credentials.Authenticate(user, string(pk.Connect.Password))
+	switch {
+	case !ok || !p.consistent(user):
+		g.refuse("credentials", cl)
+	case !mayBear(user, pk.Connect.ClientIdentifier, p.Service):
+		g.refuse("client_id", cl, "client", clip(pk.Connect.ClientIdentifier))
+	case pk.Connect.WillFlag && !mayPublish(user, pk.Connect.WillTopic):
+		// The library publishes a will without asking anybody.
+		g.refuse("will", cl, "topic", clip(pk.Connect.WillTopic))
+	default:
+		return true
+	}
+	return false
+}
+
+// OnSessionEstablish comes before an older connection of the same client is
+// thrown out. Its will would report the gateway offline after the newer
+// connection has said that it is online.
+func (g *guard) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
+	if old, ok := g.broker.server.Clients.Get(cl.ID); ok && !old.Closed() {
+		g.superseded.Store(old, struct{}{})
+	}
+}
+
+// OnWill takes the sting out of a will that must not be sent. The library can
+// only change a will; nobody listens to where this one goes. That the broker
+// itself stops does not mean that the gateways died.
+func (g *guard) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
+	if _, ok := g.superseded.Load(cl); ok || g.broker.stopping.Load() {
+		return mochi.Will{TopicName: "perrondrukte/superseded"}, nil
+	}
+	return will, nil
+}
+
+// OnDisconnect comes after the will.
+func (g *guard) OnDisconnect(cl *mochi.Client, _ error, _ bool) { g.superseded.Delete(cl) }
+
+// OnACLCheck is asked for each publish and each subscription, and for each
+// message before it is delivered.
+func (g *guard) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
+	user := string(cl.Properties.Username)
+	if write {
+		if mayPublish(user, topic) {
+			return true
+		}
+		g.refuse("publish", cl, "topic", clip(topic))
+		return false
+	}
+	if mayRead(user, topic) {
+		return true
+	}
+	g.refuse("subscribe", cl, "topic", clip(topic))
+	return false
+}
+
+// OnPublish keeps events from being retained: a batch belongs to the collector
+// once, not to every subscriber for ever.
+func (g *guard) OnPublish(_ *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Retain && strings.HasSuffix(pk.TopicName, "/"+broker.LeafEvents) {
+		pk.FixedHeader.Retain = false
+	}
+	return pk, nil
+}
+
+// OnPublishDropped hears of messages that a slow client did not fetch.
+func (g *guard) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
+	if n, ok := g.refused.allow("dropped " + cl.ID); ok {
+		g.broker.cfg.Logger.Warn("message dropped, the client reads too slowly", "client", cl.ID, "topic", pk.TopicName, "times", n)
+	}
+}
+
+func (g *guard) refuse(reason string, cl *mochi.Client, args ...any) {
+	g.broker.metrics.refused.WithLabelValues(reason).Inc()
+	user := clip(string(cl.Properties.Username))
+	if n, ok := g.refused.allow(reason + " " + user); ok {
+		args = append([]any{slog.String("reason", reason), slog.String("user", user), slog.String("remote", cl.Net.Remote), slog.Uint64("times", n)}, args...)
+		g.broker.cfg.Logger.Warn("broker refused a client", args...)
+	}
+}
+
+func isServiceName(user string) bool {
+	return user != "" && !strings.ContainsAny(user, "/+#\x00")
+}
+
+// mayBear says whether the client id goes with the user name.
+func mayBear(user, client string, service bool) bool {
+	if client == user {
+		return true
+	}
+	rest, ok := strings.CutPrefix(client, user+".")
+	return service && ok && rest != "" && !strings.Contains(client, "/")
+}
+
+// mayPublish and mayRead hold for a user name that was proved.
+func mayPublish(user, topic string) bool {
+	site, gateway, isGateway := strings.Cut(user, "/")
+	if !isGateway {
+		return isServiceName(user)
+	}
+	return topic == broker.EventsTopic(site, gateway) || topic == broker.StatusTopic(site, gateway)
+}
+
+func mayRead(user, filter string) bool {
+	site, gateway, isGateway := strings.Cut(user, "/")
+	if !isGateway {
+		return isServiceName(user)
+	}
+	return filter == broker.AckTopic(site, gateway) // which holds no wildcard
+}
+
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// rarely lets one line a period through for each key and counts the rest, so
+// that a hostile client cannot fill the log.
+type rarely struct {
+	period time.Duration
+	mu     sync.Mutex
+	last   map[string]time.Time
+	count  map[string]uint64
+}
+
+func newRarely(period time.Duration) *rarely {
+	return &rarely{period: period, last: make(map[string]time.Time), count: make(map[string]uint64)}
+}
+
+// allow says whether to log now, and how often it happened since the last line.
+func (r *rarely) allow(key string) (times uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const most = 1000 // keys; user names come from outside
+	if _, known := r.last[key]; !known && len(r.last) >= most {
+		key = "others"
+	}
+	r.count[key]++
+	now := time.Now()
+	if last, known := r.last[key]; known && now.Sub(last) < r.period {
+		return 0, false
+	}
+	times = r.count[key]
+	r.last[key], r.count[key] = now, 0
+	return times, true
+}
