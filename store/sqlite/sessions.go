@@ -30,6 +30,9 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 
 // CommitCtx stores a session, and drops those that have expired.
 func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	if data == nil {
+		data = []byte{} // an empty session, not a missing value
+	}
 	err := s.accounts.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM session WHERE expiry <= ?", s.accounts.now().UnixNano()); err != nil {
 			return err

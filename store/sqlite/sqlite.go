@@ -7,7 +7,7 @@
 // batch stores, its rollups, its losses and the gateway's cursor change in one
 // transaction, so that nothing is ever half there.
 //
-// A passage takes about 70 bytes on disk, a minute of a site's state 120, a
+// A passage takes about 50 bytes on disk, a minute of a site's state 120, a
 // forecast 2 to 5 kB (96 a day and site; see [Options.ForecastRetention]).
 package sqlite
 
