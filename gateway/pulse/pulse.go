@@ -28,13 +28,14 @@ type Edge struct {
 	// Known marks the level as it was read at the start or after edges were
 	// lost. Nothing passed because of it.
 	Known bool
+	// Settled says that the driver has seen to the debounce of this edge.
+	Settled bool
 }
 
 // An Input is one contact or loop detector.
 type Input struct {
 	ID string
-	// Debounce is how long a level must last to be believed; 0 when the driver
-	// sees to it.
+	// Debounce is how long a level must last to be believed.
 	Debounce time.Duration
 }
 
@@ -212,7 +213,7 @@ func (m *Machine) Edge(e Edge) ([]perron.Event, error) {
 			in.noise(e.Time)
 		}
 	case in.pending:
-	case in.Debounce <= 0:
+	case in.Debounce <= 0 || e.Settled:
 		m.believe(in, e.Time)
 	default:
 		in.pending, in.at = true, e.Time

@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+)
+
+// publisher sends what is in the outbox, in order, and sends again whatever the
+// collector does not acknowledge: go back N.
+type publisher struct {
+	cfg     *Config
+	box     *outbox.Outbox
+	log     *slog.Logger
+	metrics *metrics
+
+	up    chan struct{} // the link stands again
+	acks  chan struct{} // heard says something new
+	pings chan chan struct{}
+
+	mu    sync.Mutex
+	heard ack
+
+	// Owned by run.
+	epoch    string
+	acked    uint64
+	next     uint64   // the number to send next
+	flight   []uint64 // last number of each batch that is on its way
+	recover  uint64   // until this is acknowledged, a repeated ack says nothing
+	waited   int      // how often in a row no ack came
+	deadline time.Time
+	retry    bool // a publish failed: wait for the deadline, or for the link
+}
+
+// ack is what acks have said since the publisher looked.
+type ack struct {
+	epoch    string
+	acked    uint64
+	repeated bool // an ack said no more than the one before
+}
+
+func newPublisher(cfg *Config, box *outbox.Outbox, log *slog.Logger, m *metrics) *publisher {
+	return &publisher{
+		cfg: cfg, box: box, log: log, metrics: m,
+		up: make(chan struct{}, 1), acks: make(chan struct{}, 1), pings: make(chan chan struct{}),
+	}
+}
+
+// handleAck is called by the link and only notes what the message says.
+func (p *publisher) handleAck(m broker.Message) {
+	a, err := broker.DecodeAck(m.Payload)
+	if err != nil {
+		p.metrics.badAcks.Inc()
+		p.log.Error("an ack does not decode", "err", err)
+		return
+	}
+	p.box.Ack(a.Epoch, a.Acked)
+	p.mu.Lock()
+	if a.Epoch == p.heard.epoch && a.Acked <= p.heard.acked {
+		p.heard.repeated = true
+	} else {
+		p.heard.epoch, p.heard.acked = a.Epoch, a.Acked
+	}
+	p.mu.Unlock()
+	poke(p.acks)
+}
+
+func (p *publisher) run(ctx context.Context) {
+	p.begin()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case done := <-p.pings:
+			close(done)
+			continue
+		case <-p.up:
+			// What was on its way may be lost with the connection.
+			p.goBack()
+			p.retry, p.waited = false, 0
+		case <-p.acks:
+			p.look()
+		case <-p.box.Changed():
+			p.look() // the epoch may be new, and events may have been dropped
+		case <-timer.C:
+			p.expire()
+		}
+		p.fill(ctx)
+		timer.Stop()
+		if p.retry || len(p.flight) > 0 {
+			timer.Reset(max(time.Until(p.deadline), time.Millisecond))
+		}
+	}
+}
+
+// begin starts with what the outbox holds.
+func (p *publisher) begin() {
+	s := p.box.State()
+	p.epoch, p.acked = s.Epoch, s.Acked
+	p.recover, p.waited, p.retry = 0, 0, false
+	p.flight = p.flight[:0]
+	p.next = s.Acked + 1
+}
+
+// goBack sends from the first number that is not acknowledged.
+func (p *publisher) goBack() {
+	if p.next > 0 {
+		p.recover = max(p.recover, p.next-1)
+	}
+	if len(p.flight) > 0 {
+		p.metrics.resends.Inc()
+	}
+	p.flight = p.flight[:0]
+	p.next = p.acked + 1
+}
+
+// look takes in what the acks have said.
+func (p *publisher) look() {
+	p.mu.Lock()
+	heard := p.heard
+	p.heard.repeated = false
+	p.mu.Unlock()
+	s := p.box.State()
+	switch {
+	case s.Epoch != p.epoch:
+		p.begin()
+		return
+	case s.Acked > p.acked: // also when events were dropped
+		p.acked = s.Acked
+		done := 0
+		for done < len(p.flight) && p.flight[done] <= p.acked {
+			done++
+		}
+		p.flight = append(p.flight[:0], p.flight[done:]...)
+		p.next = max(p.next, p.acked+1)
+		p.waited = 0
+		if !p.retry {
+			p.deadline = time.Now().Add(p.cfg.AckTimeout)
+		}
+	case heard.epoch == p.epoch && heard.repeated && len(p.flight) > 0 && p.acked >= p.recover:
+		// The collector got a batch that it cannot place: one before is missing.
+		p.log.Debug("a batch was lost on the way", "acked", p.acked)
+		p.goBack()
+	}
+}
+
+// expire does what is due at the deadline.
+func (p *publisher) expire() {
+	if time.Now().Before(p.deadline) || !p.retry && len(p.flight) == 0 {
+		return
+	}
+	if !p.retry {
+		p.waited++
+		p.log.Warn("no acknowledgement by the collector; sending again",
+			"from", p.acked+1, "after", p.timeout(p.waited-1), "waiting", p.box.State().Waiting)
+	}
+	p.retry = false
+	p.goBack()
+}
+
+func (p *publisher) timeout(waited int) time.Duration { return p.cfg.AckTimeout << min(waited, 3) }
+
+// fill sends until the window is full or nothing is left.
+func (p *publisher) fill(ctx context.Context) {
+	for len(p.flight) < p.cfg.Window && !p.retry && ctx.Err() == nil && p.cfg.Link.Connected() {
+		if len(p.acks) > 0 {
+			<-p.acks
+			p.look()
+		}
+		b, err := p.box.Read(ctx, p.next, broker.MaxEvents)
+		if err != nil {
+			p.fail(ctx, err, "events cannot be read from the outbox")
+			return
+		}
+		if b.Epoch != p.epoch {
+			p.begin()
+			continue
+		}
+		// Behind a hole only when all before it is acknowledged: see outbox.Batch.
+		if len(b.Events) == 0 || b.First > p.next && b.First != b.Floor {
+			return
+		}
+		payload, err := broker.Events{Epoch: b.Epoch, Floor: b.Floor, First: b.First, Events: b.Events}.Encode()
+		if err != nil {
+			p.fail(ctx, err, "events cannot be sent")
+			return
+		}
+		if err := p.cfg.Link.Publish(ctx, broker.Message{Topic: broker.EventsTopic(p.cfg.Site, p.cfg.Gateway), Payload: payload}); err != nil {
+			p.fail(ctx, err, "events are kept until the broker can be reached")
+			return
+		}
+		if len(p.flight) == 0 {
+			p.deadline = time.Now().Add(p.timeout(p.waited))
+		}
+		p.next = b.First + uint64(len(b.Events))
+		p.flight = append(p.flight, p.next-1)
+		p.metrics.batches.Inc()
+		p.metrics.sent.Add(float64(len(b.Events)))
+	}
+}
+
+// fail goes back, to try again after a second, or when the link stands.
+func (p *publisher) fail(ctx context.Context, err error, what string) {
+	if ctx.Err() != nil {
+		return
+	}
+	p.metrics.failures.Inc()
+	p.log.Warn(what, "err", err, "waiting", p.box.State().Waiting)
+	p.goBack()
+	p.retry, p.deadline = true, time.Now().Add(min(time.Second, p.cfg.AckTimeout))
+}

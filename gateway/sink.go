@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// sink interprets edges and puts events into the outbox.
+type sink struct {
+	box     *outbox.Outbox
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+	woken   chan struct{} // the machine's deadline may have changed
+
+	order sync.Mutex // held until events are in the outbox, so that they stay in order
+
+	mu       sync.Mutex // of what follows, never held while waiting
+	machine  *pulse.Machine
+	finished bool
+	faults   map[string]string // by input, as logged
+}
+
+var _ Sink = (*sink)(nil)
+
+func newSink(m *pulse.Machine, box *outbox.Outbox, now func() time.Time, log *slog.Logger, metrics *metrics) *sink {
+	return &sink{
+		box: box, now: now, log: log, metrics: metrics, machine: m,
+		woken: make(chan struct{}, 1), faults: make(map[string]string),
+	}
+}
+
+func (s *sink) Edge(ctx context.Context, e pulse.Edge) error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	s.mu.Lock()
+	events, err := s.machine.Edge(e)
+	events = slices.Clone(events)
+	delete(s.faults, e.Input)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.metrics.edges.WithLabelValues(e.Input).Inc()
+	poke(s.woken)
+	return s.put(ctx, events, nil)
+}
+
+func (s *sink) Events(ctx context.Context, events []perron.Event, position []byte) error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	s.mu.Lock()
+	s.machine.Observe(events, s.now())
+	s.mu.Unlock()
+	return s.put(ctx, events, position)
+}
+
+func (s *sink) put(ctx context.Context, events []perron.Event, position []byte) error {
+	if len(events) == 0 && position == nil {
+		return nil
+	}
+	if err := s.box.Append(ctx, events, position); err != nil {
+		return err
+	}
+	s.metrics.count(events)
+	return nil
+}
+
+func (s *sink) Position() []byte { return s.box.Position() }
+
+func (s *sink) Lost(input string, n uint64) {
+	s.log.Error("the kernel could not keep edges; vehicles may be missing", "input", input, "lost", n)
+	s.box.Lost(n)
+}
+
+func (s *sink) Fault(input string, err error) {
+	s.mu.Lock()
+	s.machine.Fault(input, s.now())
+	known := s.faults[input] == err.Error()
+	s.faults[input] = err.Error()
+	s.mu.Unlock()
+	if !known {
+		s.log.Error("an input cannot be read", "input", input, "err", err)
+	}
+}
+
+func (s *sink) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = true
+	s.machine.Finish(s.now())
+}
+
+func (s *sink) done() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.finished
+}
+
+func (s *sink) sensors() []perron.SensorStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Sensors()
+}
+
+// grace is how much later than due the machine is told: an edge that was due
+// before it may just be on its way from the kernel.
+const grace = 2 * time.Millisecond
+
+// run lets time go by for the machine.
+func (s *sink) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.woken:
+		case <-timer.C:
+			if err := s.advance(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("events cannot be kept", "err", err)
+			}
+		}
+		s.mu.Lock()
+		at, ok := s.machine.Deadline()
+		s.mu.Unlock()
+		timer.Stop()
+		if ok {
+			timer.Reset(max(at.Sub(s.now())+grace, grace))
+		}
+	}
+}
+
+func (s *sink) advance(ctx context.Context) error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	s.mu.Lock()
+	events := slices.Clone(s.machine.Advance(s.now()))
+	s.mu.Unlock()
+	return s.put(ctx, events, nil)
+}
