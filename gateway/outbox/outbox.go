@@ -79,7 +79,8 @@ type Outbox struct {
 	done    chan struct{} // closed when the writer is gone
 	stop    sync.Once
 
-	io sync.Mutex // held while tables and state are out of step, before mu
+	io   sync.Mutex // held while tables and state are out of step, before mu
+	told time.Time  // when dropped events were last logged; the writer's own
 
 	mu       sync.Mutex
 	state    State

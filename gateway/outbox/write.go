@@ -18,6 +18,8 @@ const (
 	ackDelay = 5 * time.Second
 	// After a failed write, and when a source has to wait for room.
 	retryDelay = time.Second
+	// tellEvery is how often dropped events are logged.
+	tellEvery = time.Minute
 	// vacuumPages is how many free pages are worth giving back, and how many
 	// are given back at a time.
 	vacuumPages = 512
@@ -210,8 +212,9 @@ func (o *Outbox) commit(g *group) error {
 		o.log.Error("this outbox was an old copy: the collector had more of its events than it had given out; a new epoch is begun",
 			"was", s.Epoch, "epoch", w.s.Epoch)
 	}
-	if w.s.Dropped > s.Dropped {
-		o.log.Error("the outbox is full: events were dropped", "dropped", w.s.Dropped-s.Dropped, "since_epoch", w.s.Dropped)
+	if w.s.Dropped > s.Dropped && time.Since(o.told) > tellEvery {
+		o.told = time.Now()
+		o.log.Error("the outbox is full: events are dropped", "since_epoch", w.s.Dropped)
 	}
 	if g.n > 0 || renew {
 		poke(o.changed)
