@@ -242,6 +242,37 @@ func TestSitePerron(t *testing.T) {
 	}
 }
 
+func TestServerLookups(t *testing.T) {
+	s := Almere()
+	if p := s.Site("haven"); p == nil || p.Name != "Haven" {
+		t.Errorf("site haven: %+v", p)
+	}
+	if p := s.Site("absent"); p != nil {
+		t.Errorf("site absent: %+v", p)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for listen, want := range map[string]string{
+		"127.0.0.1:1883": "tcp://127.0.0.1:1883", "[::1]:1883": "tcp://[::1]:1883",
+		":1883": "tcp://" + host + ":1883", "0.0.0.0:1883": "tcp://" + host + ":1883",
+	} {
+		s.Broker.Embedded.Listen = listen
+		if got := s.BrokerURL(); got != want {
+			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
+	}
+	s.Broker.Embedded.TLS = &TLS{CertFile: "c", KeyFile: "k"}
+	if got, want := s.BrokerURL(), "ssl://"+host+":1883"; got != want {
+		t.Errorf("with TLS: %s, want %s", got, want)
+	}
+	s.Broker = ServerBroker{URL: "ssl://mqtt.example:8883"}
+	if got := s.BrokerURL(); got != "ssl://mqtt.example:8883" {
+		t.Errorf("a broker elsewhere: %s", got)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	s, err := ParseServer([]byte("data_dir: d\nsites: [{id: a, name: A, bays: 1, gateways: [g], gates: [{id: in, sensors: [s]}]}]"))
 	if err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -295,6 +296,41 @@ func (s *Server) PerronSites() []*perron.Site {
 		out[i] = s.Sites[i].Perron()
 	}
 	return out
+}
+
+// Site is the configured site as the flow knows it; nil when there is none.
+func (s *Server) Site(id string) *perron.Site {
+	for i := range s.Sites {
+		if string(s.Sites[i].ID) == id {
+			return s.Sites[i].Perron()
+		}
+	}
+	return nil
+}
+
+// BrokerURL is where gateways find the broker: the one elsewhere, or the
+// embedded one by its listening address, with the name of this machine when it
+// listens on every interface.
+func (s *Server) BrokerURL() string {
+	e := s.Broker.Embedded
+	if e == nil {
+		return s.Broker.URL
+	}
+	scheme := "tcp"
+	if e.TLS != nil {
+		scheme = "ssl"
+	}
+	host, port, err := net.SplitHostPort(e.Listen)
+	if err != nil {
+		return scheme + "://" + e.Listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // ReadPassword is the password at the broker elsewhere, from the file if one

@@ -110,7 +110,14 @@ type Exception struct {
 	Reason map[Language]string `yaml:"reason"`
 }
 
+// reservedSite begins the user names of the server's own processes at the
+// broker, where a gateway's begins with its site.
+const reservedSite = "service"
+
 func (s *Site) check(c *checker, at string) {
+	if s.ID == reservedSite {
+		c.fault(at+".id", "%s is reserved: want another name", quote(reservedSite))
+	}
 	gateways := map[ID]bool{}
 	for i, g := range s.Gateways {
 		if gateways[g] {
