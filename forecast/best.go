@@ -1,0 +1,80 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+const (
+	moments    = 3
+	beforeEnd  = 30 * time.Minute // of closing: who comes later may be too late
+	apart      = 45 * time.Minute
+	longest    = 6  // quarters in a moment
+	worthwhile = 10 // minutes of wait: where nobody waits as long, any time is good
+)
+
+// best are up to three stretches of today that are left and in which the wait
+// is short, soonest first. When it stays quiet there is nothing to advise.
+func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site) []perron.Moment {
+	var left []perron.Slot
+	worst, least := 0.0, math.Inf(1)
+	for _, s := range quarters {
+		p, open := site.Hours.At(s.Start)
+		if !open || s.Start.Before(origin) || !s.Start.Before(midnight) || s.Level.Rank() == 0 {
+			continue
+		}
+		worst = math.Max(worst, s.Wait.Mid)
+		if s.Start.After(p.End.Add(-beforeEnd)) {
+			continue
+		}
+		left = append(left, s)
+		least = math.Min(least, s.Wait.Mid)
+	}
+	if worst < worthwhile || len(left) == 0 || worst-least < 5 {
+		return []perron.Moment{}
+	}
+	good := math.Max(5, least+0.2*(worst-least))
+	var found []perron.Moment
+	for i := 0; i < len(left); {
+		if left[i].Wait.Mid > good {
+			i++
+			continue
+		}
+		m := perron.Moment{Start: left[i].Start, Wait: left[i].Wait}
+		n := 0
+		for ; i < len(left) && left[i].Wait.Mid <= good && n < longest; i++ {
+			if n > 0 && left[i].Start.Sub(left[i-1].Start) > slotMinutes*time.Minute {
+				break
+			}
+			m.End = left[i].Start.Add(slotMinutes * time.Minute)
+			if left[i].Wait.Mid > m.Wait.Mid {
+				m.Wait = left[i].Wait
+			}
+			n++
+		}
+		found = append(found, m)
+	}
+	slices.SortStableFunc(found, func(a, b perron.Moment) int {
+		switch {
+		case a.Wait.Mid < b.Wait.Mid-1:
+			return -1
+		case b.Wait.Mid < a.Wait.Mid-1:
+			return 1
+		}
+		return a.Start.Compare(b.Start)
+	})
+	out := []perron.Moment{}
+	for _, m := range found {
+		clash := slices.ContainsFunc(out, func(o perron.Moment) bool {
+			return m.Start.Before(o.End.Add(apart)) && o.Start.Before(m.End.Add(apart))
+		})
+		if !clash && len(out) < moments {
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b perron.Moment) int { return a.Start.Compare(b.Start) })
+	return out
+}

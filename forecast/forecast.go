@@ -1,0 +1,208 @@
+package forecast
+
+import (
+	"math"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// Forecast looks ahead from origin: a slot for each quarter until the end of
+// tomorrow and for each hour of seven days. recent are the quarter-hour counts
+// of today at least, now is the present state; a now that is older than a
+// quarter of an hour is not used, and the forecast is then a typical one.
+//
+// The basis of a slot is Expected with a present state and Typical without
+// one. It is QualityUnknown, with level Unknown, where no past day speaks:
+// without history, and in its first week on weekdays that were not yet seen.
+func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Estimate) perron.Forecast {
+	origin = origin.UTC()
+	f := perron.Forecast{Site: m.site.ID, Origin: origin}
+	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finite(now)
+	if live {
+		m.remember(now.At, now.Queue.Mid)
+		if now.EntryRate > 0 {
+			m.rate = now.EntryRate
+		}
+	}
+	m.update(origin, recent, now, live)
+	f.Weeks = m.weeks
+
+	today := perron.DateOf(origin)
+	f.Measured, f.Quarters, f.Hours = []perron.Slot{}, []perron.Slot{}, []perron.Slot{}
+	f.Best = []perron.Moment{}
+	begin := perron.Quarter.Start(origin)
+	quarters := m.past(today, begin)
+	runs := m.run(origin, now, live)
+	quarters = append(quarters, runs...)
+	end := today.AddDays(2).Start()
+	for _, s := range runs {
+		if s.Start.Before(end) {
+			f.Quarters = append(f.Quarters, s.Slot)
+		}
+	}
+	f.Hours = hours(quarters, today)
+	f.Best = best(f.Quarters, origin, today.End(), m.site)
+	return f
+}
+
+func finite(e perron.Estimate) bool {
+	for _, i := range []perron.Interval{e.OnSite, e.Queue, e.Wait} {
+		for _, v := range []float64{i.Low, i.Mid, i.High} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return false
+			}
+		}
+	}
+	return !math.IsNaN(e.EntryRate) && !math.IsInf(e.EntryRate, 0)
+}
+
+// update takes in the counts since the last Refit. What is known of a slot may
+// change, since gateways report late.
+func (m *Model) update(origin time.Time, recent []perron.Count, now perron.Estimate, live bool) {
+	begin := perron.Quarter.Start(origin) // this quarter is not complete
+	if m.base == (perron.Date{}) {
+		m.base = perron.DateOf(origin)
+		m.in, m.asked = nil, 0
+	}
+	today := m.day(origin)
+	if today < 0 {
+		return
+	}
+	rebuild := m.s == nil || today+ahead > m.s.days || today > m.asked+1
+	m.asked = max(m.asked, today)
+	for len(m.in) < (today+1)*perDay {
+		m.in = append(m.in, math.NaN())
+	}
+	// From the first recent row on, the recent rows say everything.
+	first, last := begin, time.Time{}
+	for _, c := range recent {
+		if c.Start.Before(begin) && !c.Start.Before(perron.Earliest) {
+			if c.Start.Before(first) {
+				first = c.Start
+			}
+			if c.Start.After(last) {
+				last = c.Start
+			}
+		}
+	}
+	dayStart := perron.DateOf(origin).Start()
+	if live {
+		// Today's zero rows may be missing at the beginning and at the end.
+		if dayStart.Before(first) {
+			first = dayStart
+		}
+		last = begin.Add(-slotMinutes * time.Minute)
+	}
+	if !last.Before(first) {
+		before := append([]float64(nil), m.in...)
+		lo := m.index(first)
+		if lo < 0 {
+			lo = 0
+		}
+		hi := m.index(last)
+		for i := lo; i <= hi; i++ {
+			m.in[i] = 0
+		}
+		for _, c := range recent {
+			if !c.Start.After(last) && !c.Start.Before(first) {
+				m.count(c)
+			}
+		}
+		for i := lo; i < min(today*perDay, len(m.in)); i++ {
+			if m.in[i] != before[i] && !(math.IsNaN(m.in[i]) && math.IsNaN(before[i])) {
+				rebuild = true // a past day changed, and profiles with it
+			}
+		}
+	}
+	if rebuild {
+		m.build()
+		m.typical = map[int][]perron.Slot{}
+		if m.near == nil {
+			m.train()
+		}
+	}
+	m.today(today, now, live)
+}
+
+// today puts the arrivals of today so far into the series.
+func (m *Model) today(today int, now perron.Estimate, live bool) {
+	y := append([]float64(nil), m.in[today*perDay:(today+1)*perDay]...)
+	date := m.base.AddDays(today)
+	waiting := 0.0
+	if live {
+		waiting = now.Queue.Mid
+	}
+	m.unqueueToday(date, y, waiting)
+	lo, hi := m.s.first[today], m.s.first[today+1]
+	known := lo
+	for i := lo; i < hi; i++ {
+		m.s.rows[i].y = y[m.s.rows[i].slot]
+		if !math.IsNaN(m.s.rows[i].y) {
+			known = i + 1
+		}
+	}
+	c := m.counter
+	c.known = min(c.known, lo)
+	c.sumY, c.sumP = c.sumY[:c.known+1], c.sumP[:c.known+1]
+	c.learn(known)
+}
+
+// unqueueToday is unqueue for a day that is not over: who waits now has
+// arrived. Where the queue is not remembered they are taken to have come
+// within the last hour and a half.
+func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
+	last := -1
+	for s, v := range y {
+		if !math.IsNaN(v) {
+			last = s
+		}
+	}
+	known := false
+	for s := range y {
+		at := d.At(perron.TimeOfDay(s * slotMinutes))
+		q0, ok0 := m.queues[at.Unix()]
+		q1, ok1 := m.queues[at.Add(slotMinutes*time.Minute).Unix()]
+		if ok0 && ok1 {
+			if s > last-6 {
+				known = true
+			}
+			y[s] = math.Max(0, y[s]+q1-q0)
+		}
+	}
+	if known || last < 0 || waiting <= 0 {
+		return
+	}
+	n := min(6, last+1)
+	for s := last - n + 1; s <= last; s++ {
+		y[s] += waiting / float64(n)
+	}
+}
+
+// Typical is what is usual at a time, from the profile alone; false when no
+// past day speaks.
+func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
+	if m.s == nil || m.counter.known == 0 {
+		return perron.Slot{}, false
+	}
+	day := m.day(at)
+	if day < 0 || day >= m.s.days {
+		// Any day of the same kind will do.
+		kind := m.kindOf(perron.DateOf(at))
+		for day = m.s.days - 1; day > 0 && m.s.kind[day] != kind; day-- {
+		}
+	}
+	slots, ok := m.typical[day]
+	if !ok {
+		slots = m.typicalDay(day)
+		m.typical[day] = slots
+	}
+	tod := perron.TimeOfDayOf(at)
+	for _, s := range slots {
+		if perron.TimeOfDayOf(s.Start) == tod/slotMinutes*slotMinutes {
+			s.Start = perron.Quarter.Start(at)
+			return s, s.Basis == perron.Typical
+		}
+	}
+	return perron.Slot{}, false
+}

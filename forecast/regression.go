@@ -1,0 +1,412 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// features of a forecast: logarithms of ratios, all 0 when nothing speaks
+// against the profile.
+const (
+	fConst  = iota // the profile as a whole is too high or too low
+	fLast          // the newest slot against its profile
+	fHour          // the last hour
+	fThree         // the last three hours
+	fToday         // today so far
+	fDay           // the last day's worth of slots
+	fWeek          // the last week
+	fShort         // the profile of the last weeks against that of eight
+	fSmooth        // the slot's neighbours
+	fPool          // all kinds of day
+	fSame          // the same slot on the day of the origin, or the day before
+	features
+)
+
+// leads are the distances in days, target from origin, for which a profile is
+// kept; a lead between two uses the later.
+var leads = []int{0, 1, 2, 4, 7}
+
+func leadIndex(days int) int {
+	for i, l := range leads {
+		if days <= l {
+			return i
+		}
+	}
+	return len(leads) - 1
+}
+
+// A counter forecasts a series. It keeps, for each row, the profile as it was
+// known before the row's day, so that errors of the past are honest ones.
+type counter struct {
+	s     *series
+	hour  int         // slots in an hour, at least 1
+	past  [][]profile // past[lead][day]
+	known int         // rows that are known: 0 … known-1
+	kappa float64     // counts that ratios are damped with
+	// Sums over rows 0 … i-1 of what was counted and what the profile said.
+	sumY, sumP []float64
+}
+
+func newCounter(s *series, hour, known int) *counter {
+	c := &counter{s: s, hour: max(1, hour), past: make([][]profile, len(leads))}
+	for i := range leads {
+		c.past[i] = make([]profile, s.days)
+	}
+	var sum, n float64
+	for _, r := range s.rows[:known] {
+		if !math.IsNaN(r.y) {
+			sum, n = sum+r.y, n+1
+		}
+	}
+	c.kappa = 2
+	if n > 0 {
+		c.kappa += 0.3 * sum / n
+	}
+	c.sumY, c.sumP = make([]float64, 1, len(s.rows)+1), make([]float64, 1, len(s.rows)+1)
+	c.learn(known)
+	return c
+}
+
+// learn takes in the rows up to known.
+func (c *counter) learn(known int) {
+	for i := c.known; i < known; i++ {
+		r := c.s.rows[i]
+		p := c.expect(r.day, r.slot, 0)
+		y := r.y
+		if math.IsNaN(y) || math.IsNaN(p) {
+			y, p = 0, 0
+		}
+		c.sumY = append(c.sumY, c.sumY[i]+y)
+		c.sumP = append(c.sumP, c.sumP[i]+p)
+	}
+	c.known = known
+}
+
+// before is the profile of a day as it was known lead days ahead.
+func (c *counter) before(day, lead int) *profile {
+	i := leadIndex(lead)
+	p := &c.past[i][day]
+	if p.long == nil {
+		*p = c.s.profile(c.s.kind[day], day-1-leads[i])
+	}
+	return p
+}
+
+func (c *counter) expect(day, slot, lead int) float64 { return c.before(day, lead).long[slot] }
+
+// level is the logarithm of counted over expected in the rows from … to-1.
+func (c *counter) level(from, to int) float64 {
+	from = max(0, from)
+	if from >= to {
+		return 0
+	}
+	v := math.Log((c.sumY[to] - c.sumY[from] + c.kappa) / (c.sumP[to] - c.sumP[from] + c.kappa))
+	return math.Max(-1.5, math.Min(1.5, v))
+}
+
+// vector fills in the features for a target, seen from the end of row origin
+// (-1 for before the first). It returns the profile's value, NaN without one.
+func (c *counter) vector(f *[features]float64, origin, day, slot int) float64 {
+	from := day
+	if origin >= 0 {
+		from = c.s.rows[origin].day
+	}
+	p := c.before(day, day-from)
+	base := p.long[slot]
+	if math.IsNaN(base) {
+		return base
+	}
+	ratio := func(a float64) float64 {
+		if math.IsNaN(a) {
+			return 0
+		}
+		return math.Max(-1.5, math.Min(1.5, math.Log((a+c.kappa)/(base+c.kappa))))
+	}
+	next := origin + 1
+	f[fConst] = 1
+	f[fLast] = c.level(next-1, next)
+	f[fHour] = c.level(next-c.hour, next)
+	f[fThree] = c.level(next-3*c.hour, next)
+	f[fToday] = 0
+	if origin >= 0 {
+		f[fToday] = c.level(c.s.first[from], next)
+	}
+	perDay := c.s.perDay
+	if origin >= 0 && from > 0 {
+		perDay = max(1, c.s.first[from]-c.s.first[max(0, from-1)])
+	}
+	f[fDay] = c.level(next-perDay, next)
+	f[fWeek] = c.level(c.s.first[max(0, from-c.s.week)], next)
+	f[fShort] = ratio(p.short[slot])
+	f[fSmooth] = ratio(p.smooth[slot])
+	f[fPool] = ratio(p.pool[slot])
+	f[fSame] = 0
+	for d := from; d >= 0 && d >= from-1; d-- {
+		if i := c.s.at(d, slot); i >= 0 && i < next {
+			f[fSame] = c.level(i, i+1)
+			break
+		}
+	}
+	return base
+}
+
+// A fit is the regression for one horizon: mean = profile · exp(b·features),
+// and the distribution of the errors around it.
+type fit struct {
+	b     [features]float64
+	phi   float64      // over-dispersion: the variance is mean + phi·mean²
+	bins  []float64    // upper limits of the mean
+	quant [][3]float64 // 10 %, 50 % and 90 % of standardised errors, by bin
+	scale []float64    // of the error by slot of the day, relative
+	n     int
+}
+
+// pair is an origin row and a target row.
+type pair struct{ origin, target int }
+
+// prior are the coefficients in the absence of data: the level of the last
+// three hours fades with the hours ahead, that of the week stays.
+func prior(hours float64) (b [features]float64) {
+	b[fThree] = 0.55 * math.Exp(-hours/4)
+	b[fToday] = 0.25 * math.Exp(-hours/10)
+	b[fWeek] = 0.25
+	b[fSmooth] = 0.3
+	return b
+}
+
+// train fits the regression by quasi-likelihood (McCullagh and Nelder,
+// Generalized Linear Models, 2nd ed., chapter 9: variance mean + phi·mean²),
+// with a ridge towards the prior and less weight on older rows.
+func (c *counter) train(pairs []pair, prior [features]float64, memory float64) fit {
+	out := fit{b: prior, phi: 0.05}
+	type sample struct {
+		f       [features]float64
+		p, y, w float64
+		slot    int
+	}
+	samples := make([]sample, 0, len(pairs))
+	newest := 0
+	if len(pairs) > 0 {
+		newest = c.s.rows[pairs[len(pairs)-1].target].day
+	}
+	for _, pr := range pairs {
+		r := c.s.rows[pr.target]
+		if math.IsNaN(r.y) {
+			continue
+		}
+		sm := sample{y: r.y, slot: r.slot}
+		sm.p = c.vector(&sm.f, pr.origin, r.day, r.slot)
+		if math.IsNaN(sm.p) {
+			continue
+		}
+		sm.p += 0.02 // an empty slot stays possible
+		sm.w = math.Exp2(-float64(newest-r.day) / (memory * float64(c.s.week)))
+		samples = append(samples, sm)
+	}
+	out.n = len(samples)
+	if len(samples) < 60 {
+		out.plain()
+		return out
+	}
+	mean := func(sm *sample) float64 { return sm.p * out.factor(&sm.f) }
+	const ridge = 12
+	for round := range 5 {
+		// Over-dispersion by the method of moments, outliers cut.
+		var num, den float64
+		for i := range samples {
+			sm := &samples[i]
+			m := mean(sm)
+			e := sm.y - m
+			limit := 3 * math.Sqrt(m+out.phi*m*m+1)
+			e = math.Max(-limit, math.Min(limit, e))
+			num += sm.w * (e*e - m) / (1 + out.phi*m) / (1 + out.phi*m)
+			den += sm.w * m * m / (1 + out.phi*m) / (1 + out.phi*m)
+		}
+		if den > 0 {
+			out.phi = math.Max(0.001, math.Min(2, num/den))
+		}
+		if round == 4 {
+			break
+		}
+		var h [features][features]float64
+		var g [features]float64
+		for i := range samples {
+			sm := &samples[i]
+			m := mean(sm)
+			v := 1 / (1 + out.phi*m)
+			e := sm.y - m
+			limit := 3 * math.Sqrt(m/v+1)
+			e = math.Max(-limit, math.Min(limit, e)) // Huber
+			ge, he := sm.w*v*e, sm.w*v*m
+			for a := range features {
+				g[a] += ge * sm.f[a]
+				x := he * sm.f[a]
+				for b := 0; b <= a; b++ {
+					h[a][b] += x * sm.f[b]
+				}
+			}
+		}
+		for a := range features {
+			h[a][a] += ridge
+			g[a] -= ridge * (out.b[a] - prior[a])
+		}
+		step, ok := solve(&h, &g)
+		if !ok {
+			break
+		}
+		for a := range features {
+			out.b[a] += math.Max(-1, math.Min(1, step[a]))
+		}
+	}
+	// The distribution of the standardised errors, by the size of the mean.
+	type residual struct{ m, e, w float64 }
+	all := make([]residual, len(samples))
+	width := make([]float64, c.s.perDay)
+	count := make([]float64, c.s.perDay)
+	var total, totalW float64
+	for i := range samples {
+		sm := &samples[i]
+		m := mean(sm)
+		all[i] = residual{m, (sm.y - m) / out.sd(m), sm.w}
+		a := math.Min(4, math.Abs(all[i].e))
+		width[sm.slot] += sm.w * a
+		count[sm.slot] += sm.w
+		total, totalW = total+sm.w*a, totalW+sm.w
+	}
+	out.scale = make([]float64, c.s.perDay)
+	if usual := total / totalW; usual > 0 {
+		for s := range out.scale {
+			sum, n := 15*usual, 15.0
+			for k := -1; k <= 1; k++ {
+				if j := s + k; j >= 0 && j < c.s.perDay {
+					sum, n = sum+width[j], n+count[j]
+				}
+			}
+			out.scale[s] = sum / n / usual
+		}
+	} else {
+		for s := range out.scale {
+			out.scale[s] = 1
+		}
+	}
+	for i := range samples {
+		all[i].e /= out.scale[samples[i].slot]
+	}
+	slices.SortFunc(all, func(a, b residual) int {
+		switch {
+		case a.m < b.m:
+			return -1
+		case a.m > b.m:
+			return 1
+		}
+		return 0
+	})
+	parts := max(1, min(6, len(all)/150))
+	for i := range parts {
+		part := all[i*len(all)/parts : (i+1)*len(all)/parts]
+		out.bins = append(out.bins, part[len(part)-1].m)
+		sort.Slice(part, func(a, b int) bool { return part[a].e < part[b].e })
+		var w, sum float64
+		for _, r := range part {
+			w += r.w
+		}
+		var q [3]float64
+		at := 0
+		for _, r := range part {
+			sum += r.w
+			for at < 3 && sum >= [3]float64{0.095, 0.5, 0.905}[at]*w {
+				q[at] = r.e
+				at++
+			}
+		}
+		out.quant = append(out.quant, q)
+	}
+	return out
+}
+
+// plain is a fit without data: errors as wide as experience elsewhere says.
+func (f *fit) plain() {
+	f.bins, f.quant, f.scale = []float64{math.Inf(1)}, [][3]float64{{-1.25, -0.05, 1.3}}, nil
+}
+
+func (f *fit) factor(x *[features]float64) float64 {
+	var sum float64
+	for i, v := range x {
+		sum += f.b[i] * v
+	}
+	return math.Exp(math.Max(-1.5, math.Min(1.5, sum)))
+}
+
+// sd is the standard deviation of a count with this mean.
+func (f *fit) sd(mean float64) float64 { return math.Sqrt(mean + f.phi*mean*mean + 0.1) }
+
+// quantiles are the 10 %, 50 % and 90 % points of a count with this mean.
+func (f *fit) quantiles(mean float64, slot int) (low, mid, high float64) {
+	// Between the middles of two bins the quantiles are interpolated.
+	i := sort.SearchFloat64s(f.bins, mean)
+	i = min(i, len(f.bins)-1)
+	q := f.quant[i]
+	scale := 1.0
+	if f.scale != nil {
+		scale = f.scale[slot]
+	}
+	sd := f.sd(mean) * scale
+	low = math.Max(0, mean+q[0]*sd)
+	mid = math.Max(low, mean+q[1]*sd)
+	high = math.Max(mid, mean+q[2]*sd)
+	return low, mid, high
+}
+
+// solve is Cholesky's method for the symmetric positive definite h, of which
+// the lower half is used.
+func solve(h *[features][features]float64, g *[features]float64) (x [features]float64, ok bool) {
+	var l [features][features]float64
+	for i := range features {
+		for j := 0; j <= i; j++ {
+			sum := h[i][j]
+			for k := range j {
+				sum -= l[i][k] * l[j][k]
+			}
+			if i == j {
+				if !(sum > 1e-12) {
+					return x, false
+				}
+				l[i][i] = math.Sqrt(sum)
+			} else {
+				l[i][j] = sum / l[j][j]
+			}
+		}
+	}
+	var y [features]float64
+	for i := range features {
+		sum := g[i]
+		for k := range i {
+			sum -= l[i][k] * y[k]
+		}
+		y[i] = sum / l[i][i]
+	}
+	for i := features - 1; i >= 0; i-- {
+		sum := y[i]
+		for k := i + 1; k < features; k++ {
+			sum -= l[k][i] * x[k]
+		}
+		x[i] = sum / l[i][i]
+	}
+	return x, true
+}
+
+const (
+	trainWeeks  = 26
+	trainMemory = 10.0 // half-life in weeks
+)
+
+// pastPairs are the pairs h rows apart whose target is known at origin.
+func pastPairs(s *series, origin, h, weeks int) []pair {
+	from := s.first[max(0, s.rows[origin].day-weeks*s.week)]
+	var out []pair
+	for t := max(from, h); t <= origin; t++ {
+		out = append(out, pair{t - h, t})
+	}
+	return out
+}

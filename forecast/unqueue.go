@@ -1,0 +1,70 @@
+package forecast
+
+import (
+	"math"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// capacity is how many vehicles a minute a full yard lets through: as measured
+// when that is plausible, else bays over the usual dwell (its mean, about 13 %
+// above the median).
+func (m *Model) capacity() float64 {
+	dwell := m.site.TypicalDwell
+	if !(dwell > 0) {
+		dwell = 14
+	}
+	usual := float64(max(1, m.site.Bays)) / (dwell * 1.13)
+	if m.rate > 0 {
+		return math.Max(0.4*usual, math.Min(2.5*usual, m.rate))
+	}
+	return usual
+}
+
+// unqueue turns the entries of a day into arrivals. Entries stop at what the
+// yard lets through; who came before is in the queue. Where the queue at both
+// ends of a quarter is remembered, arrivals = entries + growth of the queue.
+// Elsewhere a long stretch at capacity is taken to have been front-loaded: as
+// many came as were let in, but earlier, by a cosine whose amplitude grows with
+// the length of the stretch, since a longer one needs a longer queue.
+func (m *Model) unqueue(d perron.Date, y []float64) {
+	full := 0.8 * m.capacity() * slotMinutes
+	growth := make([]float64, perDay)
+	remembered := make([]bool, perDay)
+	for s := range perDay {
+		at := d.At(perron.TimeOfDay(s * slotMinutes))
+		q0, ok0 := m.queues[at.Unix()]
+		q1, ok1 := m.queues[at.Add(slotMinutes*time.Minute).Unix()]
+		if ok0 && ok1 {
+			growth[s], remembered[s] = q1-q0, true
+		}
+	}
+	from := -1
+	for s := 0; s <= perDay; s++ {
+		// One slot below capacity does not end a stretch.
+		high := s < perDay && (y[s] >= full || from >= 0 && s+1 < perDay && y[s+1] >= full && y[s] >= 0.6*full)
+		if high && !remembered[s] {
+			if from < 0 {
+				from = s
+			}
+			continue
+		}
+		if n := s - from; from >= 0 && n >= 4 {
+			var sum float64
+			for _, v := range y[from:s] {
+				sum += v
+			}
+			amplitude := math.Min(0.35, 0.02+0.018*float64(n))
+			for i := range n {
+				y[from+i] += amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
+			}
+		}
+		from = -1
+	}
+	for s := range y {
+		if remembered[s] {
+			y[s] = math.Max(0, y[s]+growth[s])
+		}
+	}
+}
