@@ -39,7 +39,7 @@ type Principal struct {
 	// Site and Gateway name a gateway; its user name must be "{Site}/{Gateway}".
 	Site, Gateway string
 	// Service marks our own collector or API, which may do everything. Its user
-	// name holds no "/", so that no gateway can bear it.
+	// name must be one that no gateway bears.
 	Service bool
 }
 
@@ -214,7 +214,7 @@ func gatewayUser(site, gateway string) string { return site + "/" + gateway }
 // consistent says whether a principal may bear the user name.
 func (p Principal) consistent(username string) bool {
 	if p.Service {
-		return isServiceName(username)
+		return username != "" && p.Site == "" && p.Gateway == ""
 	}
 	return perron.ValidID(p.Site) && perron.ValidID(p.Gateway) && username == gatewayUser(p.Site, p.Gateway)
 }

@@ -39,7 +39,7 @@ func (u *users) Authenticate(username, password string) (Principal, bool) {
 	if password != username+"?" || u.revoked[username] {
 		return Principal{}, false
 	}
-	if site, gateway, ok := strings.Cut(username, "/"); ok {
+	if site, gateway, ok := strings.Cut(username, "/"); ok && site != "service" {
 		return Principal{Site: site, Gateway: gateway}, true
 	}
 	return Principal{Service: true}, true
@@ -180,7 +180,7 @@ func TestGatewayAndServiceMeet(t *testing.T) {
 	r := start(t, nil)
 	got := make(chan broker.Message, 10)
 	acks := make(chan broker.Message, 10)
-	collector := r.up(r.client("perrondrukte", got, func(c *broker.ClientConfig) { c.ClientID += ".collector" }, broker.EventsFilter, broker.StatusFilter))
+	collector := r.up(r.client("service/collector", got, func(c *broker.ClientConfig) { c.ClientID += ".1" }, broker.EventsFilter, broker.StatusFilter))
 	pi := r.up(r.client("poort/pi-1", acks, nil, broker.AckTopic("poort", "pi-1")))
 
 	publish(t, pi, broker.EventsTopic("poort", "pi-1"), "batch", false)

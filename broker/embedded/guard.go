@@ -13,16 +13,20 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 )
 
-const protocol311 = 4 // the protocol level of MQTT 3.1.1
+const (
+	protocol311 = 4 // the protocol level of MQTT 3.1.1
+	serviceMark = "\x00service"
+)
 
 var (
 	errProtocol  = errors.New("not MQTT 3.1.1")
 	errKeepAlive = errors.New("keep-alive is zero or too long")
 )
 
-// guard decides who comes in and who may do what. The user name says it all:
-// with a "/" it is a gateway's, without it is a service's, and a client that is
-// in has proved to bear it. So there is nothing to keep for each client.
+// guard decides who comes in and who may do what. A client that is in has
+// proved to bear its user name, which says it all of a gateway. The library has
+// no place for what a hook knows of a client, so the user name of a service is
+// replaced by a mark that no gateway can bear.
 type guard struct {
 	mochi.HookBase
 	broker     *Broker
@@ -65,6 +69,9 @@ func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool 
 		g.refuse("credentials", cl)
 	case !mayBear(user, pk.Connect.ClientIdentifier, p.Service):
 		g.refuse("client_id", cl, "client", clip(pk.Connect.ClientIdentifier))
+	case p.Service:
+		cl.Properties.Username = []byte(serviceMark)
+		return true
 	case pk.Connect.WillFlag && !mayPublish(user, pk.Connect.WillTopic):
 		// The library publishes a will without asking anybody.
 		g.refuse("will", cl, "topic", clip(pk.Connect.WillTopic))
@@ -132,15 +139,11 @@ func (g *guard) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
 
 func (g *guard) refuse(reason string, cl *mochi.Client, args ...any) {
 	g.broker.metrics.refused.WithLabelValues(reason).Inc()
-	user := clip(string(cl.Properties.Username))
+	user := clip(strings.ToValidUTF8(string(cl.Properties.Username), "?"))
 	if n, ok := g.refused.allow(reason + " " + user); ok {
 		args = append([]any{slog.String("reason", reason), slog.String("user", user), slog.String("remote", cl.Net.Remote), slog.Uint64("times", n)}, args...)
 		g.broker.cfg.Logger.Warn("broker refused a client", args...)
 	}
-}
-
-func isServiceName(user string) bool {
-	return user != "" && !strings.ContainsAny(user, "/+#\x00")
 }
 
 // mayBear says whether the client id goes with the user name.
@@ -149,24 +152,24 @@ func mayBear(user, client string, service bool) bool {
 		return true
 	}
 	rest, ok := strings.CutPrefix(client, user+".")
-	return service && ok && rest != "" && !strings.Contains(client, "/")
+	return service && ok && rest != ""
 }
 
-// mayPublish and mayRead hold for a user name that was proved.
+// mayPublish and mayRead hold for a user name that was proved, or the mark.
 func mayPublish(user, topic string) bool {
-	site, gateway, isGateway := strings.Cut(user, "/")
-	if !isGateway {
-		return isServiceName(user)
+	if user == serviceMark {
+		return true
 	}
-	return topic == broker.EventsTopic(site, gateway) || topic == broker.StatusTopic(site, gateway)
+	site, gateway, ok := strings.Cut(user, "/")
+	return ok && (topic == broker.EventsTopic(site, gateway) || topic == broker.StatusTopic(site, gateway))
 }
 
 func mayRead(user, filter string) bool {
-	site, gateway, isGateway := strings.Cut(user, "/")
-	if !isGateway {
-		return isServiceName(user)
+	if user == serviceMark {
+		return true
 	}
-	return filter == broker.AckTopic(site, gateway) // which holds no wildcard
+	site, gateway, ok := strings.Cut(user, "/")
+	return ok && filter == broker.AckTopic(site, gateway) // which holds no wildcard
 }
 
 func clip(s string) string {
