@@ -1,0 +1,322 @@
+package web
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A bar is one piece of a day chart. X, Y, W and H are percentages of the
+// chart, so that it fits any width without scripts or style attributes.
+type bar struct {
+	X, Y, W, H string
+	// Class is how it is drawn: "m" measured (solid), "e" expected (light),
+	// "t" typical (outline), "u" not measured (hatched), with "l1" to "l4".
+	Class string
+}
+
+// Cap says whether the bar gets a solid top edge: what is expected is light,
+// and its height must be seen all the same.
+func (b bar) Cap() bool { return strings.HasPrefix(b.Class, "e") }
+
+// CapClass is the class of that edge.
+func (b bar) CapClass() string { return "c" + strings.TrimPrefix(b.Class, "e") }
+
+// A tick is an hour on the axis.
+type tick struct {
+	X     string
+	Label string
+	Minor bool // left out where there is little room
+}
+
+// A row is a bar in words, for the table and the read-out.
+type row struct {
+	Time  string
+	Wait  string
+	Kind  string
+	Level string // a level's word
+	Mark  string // the level itself, for its icon
+}
+
+// A dayChart is one civil day of a site, from the full hour in which it opens
+// to the full hour by which it is closed.
+type dayChart struct {
+	Site, Name string
+	Title      string // "Vandaag"
+	Today      bool
+	Bars       []bar
+	Ticks      []tick
+	Grid       []gridLine
+	Rows       []row
+	Now        string // x of the now mark, empty when it is not in the chart
+	NowIndex   int    // the bar of now, or the first one
+	Summary    string
+	Closed     bool // the site is closed all day
+	Empty      bool // open, but nothing is known or expected
+	From, To   string
+	Kinds      []string // which kinds occur, for the legend
+}
+
+type gridLine struct{ Y, Label string }
+
+// height is how tall a bar is, 0 to 1. Waits stand on a square-root scale
+// against an hour, so that the difference between 5 and 15 minutes shows. Where
+// nobody waits the bar shows how full the yard is, below the height of 5
+// minutes.
+func height(s *perron.Slot, bays int) float64 {
+	h := math.Sqrt(math.Min(math.Max(s.Wait.Mid, 0), 60) / 60)
+	fill := 0.0
+	if bays > 0 {
+		fill = math.Min(math.Max(s.OnSite.Mid, 0)/float64(bays), 1)
+	}
+	under := math.Sqrt(5.0/60) * (0.12 + 0.82*fill)
+	return math.Max(h, under)
+}
+
+// headroom is the part of a chart's height that is left for the now mark.
+const headroom = 12.0
+
+func yOf(h float64) float64 { return 100 - h*(100-headroom) }
+
+func percent(v float64) string {
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".") + "%"
+}
+
+// window is the part of a civil day that a chart shows: whole hours around the
+// opening periods. A day that is open around the clock has 23, 24 or 25 hours.
+func window(periods []perron.Period) (from, to time.Time) {
+	from, to = periods[0].Start, periods[0].End
+	for _, p := range periods[1:] {
+		if p.End.After(to) {
+			to = p.End
+		}
+	}
+	from = from.Truncate(time.Hour)
+	if end := to.Truncate(time.Hour); end.Before(to) {
+		to = end.Add(time.Hour)
+	}
+	return from, to
+}
+
+// focusDay is the day that a resident wants to see: today while it can still
+// be visited, else the next day on which the site opens.
+func focusDay(h *perron.Hours, now time.Time) perron.Date {
+	today := perron.DateOf(now)
+	for _, p := range h.Periods(today) {
+		if p.End.After(now) {
+			return today
+		}
+	}
+	if next, ok := h.Next(now); ok {
+		return perron.DateOf(next.Start)
+	}
+	return today
+}
+
+// slotsOf are the slots of a forecast that begin in [from, to): quarters where
+// there are any, else hours.
+func slotsOf(f *perron.Forecast, from, to time.Time) []perron.Slot {
+	var quarters, hours []perron.Slot
+	in := func(s *perron.Slot) bool { return !s.Start.Before(from) && s.Start.Before(to) }
+	// The quarter of the origin may be in both: what is ahead counts.
+	begun := to
+	if len(f.Quarters) > 0 {
+		begun = f.Quarters[0].Start
+	}
+	for i := range f.Measured {
+		if s := &f.Measured[i]; in(s) && s.Start.Before(begun) {
+			quarters = append(quarters, *s)
+		}
+	}
+	for i := range f.Quarters {
+		if s := &f.Quarters[i]; in(s) {
+			quarters = append(quarters, *s)
+		}
+	}
+	if len(quarters) > 0 {
+		return quarters
+	}
+	for i := range f.Hours {
+		if s := &f.Hours[i]; in(s) {
+			hours = append(hours, *s)
+		}
+	}
+	return hours
+}
+
+// kindOf is the class and word of a slot's basis.
+func kindOf(s *perron.Slot) (class, word string) {
+	switch {
+	case s.Level.Rank() == 0:
+		return "u", "day.unknown"
+	case s.Basis == perron.Measured || s.Basis == perron.Corrected:
+		return "m", "day.measured"
+	case s.Basis == perron.Expected:
+		return "e", "day.expected"
+	}
+	return "t", "day.typical"
+}
+
+// viewDay draws the day d of a site. With unplanned the site is closed by
+// staff now and what was expected of the rest of the day is left out.
+func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, unplanned bool) dayChart {
+	today := perron.DateOf(now)
+	c := dayChart{Site: site.ID, Name: site.Name, Title: w.NearDay(d, today), Today: d == today}
+	periods := site.Hours.Periods(d)
+	if len(periods) == 0 {
+		c.Closed, c.Summary = true, w.T("state.closed")
+		return c
+	}
+	from, to := window(periods)
+	span := to.Sub(from).Seconds()
+	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
+	c.From, c.To = w.Clock(periods[0].Start), w.Clock(periods[len(periods)-1].End)
+	c.Ticks = ticks(w, from, to, x)
+	for _, m := range []int{5, 15, 30, 60} {
+		c.Grid = append(c.Grid, gridLine{percent(yOf(math.Sqrt(float64(m) / 60))), strconv.Itoa(m)})
+	}
+	if now.After(from) && now.Before(to) {
+		c.Now = percent(x(now))
+	}
+	var slots []perron.Slot
+	if f != nil {
+		slots = slotsOf(f, from, to)
+	}
+	shown := slots[:0:0]
+	seen := make(map[string]bool)
+	for i := range slots {
+		s := &slots[i]
+		end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
+		if !s.Open || unplanned && end.After(now) && d == today {
+			continue
+		}
+		class, word := kindOf(s)
+		shown = append(shown, *s)
+		c.Bars = append(c.Bars, newBar(s, class, x(s.Start), x(end), site.Bays))
+		c.Rows = append(c.Rows, newRow(w, s, class, word))
+		if !seen[word] {
+			seen[word] = true
+			c.Kinds = append(c.Kinds, class)
+		}
+		if !now.Before(s.Start) && now.Before(end) {
+			c.NowIndex = len(c.Bars) - 1
+		}
+	}
+	c.Empty = len(c.Bars) == 0
+	c.Summary = summary(w, shown)
+	return c
+}
+
+func newBar(s *perron.Slot, class string, x0, x1 float64, bays int) bar {
+	h := height(s, bays)
+	if class == "u" {
+		h = 0.12
+	}
+	gap := (x1 - x0) * 0.14
+	b := bar{X: percent(x0 + gap), W: percent(x1 - x0 - 2*gap), Y: percent(yOf(h)), H: percent(h * (100 - headroom)), Class: class}
+	if r := s.Level.Rank(); r > 0 {
+		b.Class += " l" + strconv.Itoa(r)
+	}
+	return b
+}
+
+func newRow(w *words, s *perron.Slot, class, word string) row {
+	r := row{Time: w.Clock(s.Start), Kind: w.T(word), Level: w.Level(s.Level), Mark: string(s.Level)}
+	switch class {
+	case "u":
+		r.Wait = w.T("wait.unknown")
+	case "m":
+		r.Wait = w.Wait(perron.BandOf(s.Wait.Mid), false)
+	default:
+		r.Wait = w.WaitRange(s.Wait)
+	}
+	return r
+}
+
+// ticks label the full hours; in a wide chart every hour, in a narrow one
+// every other.
+func ticks(w *words, from, to time.Time, x func(time.Time) float64) []tick {
+	hours := int(to.Sub(from) / time.Hour)
+	step := 1
+	if hours > 14 {
+		step = 3
+	}
+	var out []tick
+	for i := 0; i <= hours; i++ {
+		t := from.Add(time.Duration(i) * time.Hour)
+		if i%step != 0 {
+			continue
+		}
+		hour := t.In(perron.Amsterdam).Hour()
+		if hour == 0 && i > 0 {
+			hour = 24
+		}
+		out = append(out, tick{X: percent(x(t)), Label: strconv.Itoa(hour), Minor: (i/step)%2 == 1})
+	}
+	return out
+}
+
+// A stretch is a run of slots of one level.
+type stretch struct {
+	from, to time.Time
+	rank     int
+}
+
+func stretches(slots []perron.Slot) []stretch {
+	var out []stretch
+	for i := range slots {
+		s := &slots[i]
+		end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
+		rank := s.Level.Rank()
+		if rank == 0 {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].rank == rank && out[n-1].to.Equal(s.Start) {
+			out[n-1].to = end
+			continue
+		}
+		out = append(out, stretch{s.Start, end, rank})
+	}
+	return out
+}
+
+var ranks = []perron.Level{"", perron.Quiet, perron.Moderate, perron.Busy, perron.VeryBusy}
+
+// summary says a day in at most two short sentences: its longest quiet stretch
+// and its longest stretch at the busiest level.
+func summary(w *words, slots []perron.Slot) string {
+	runs := stretches(slots)
+	if len(runs) == 0 {
+		return w.T("summary.nothing")
+	}
+	top := 0
+	for _, r := range runs {
+		top = max(top, r.rank)
+	}
+	if top == 1 {
+		return w.T("summary.allquiet")
+	}
+	longestOf := func(rank int) (best stretch) {
+		for _, r := range runs {
+			if r.rank == rank && r.to.Sub(r.from) > best.to.Sub(best.from) {
+				best = r
+			}
+		}
+		return best
+	}
+	say := func(r stretch) string {
+		return w.T("summary."+string(ranks[r.rank]), "From", w.Clock(r.from), "To", w.Clock(r.to))
+	}
+	busy := longestOf(top)
+	quiet := longestOf(1)
+	switch {
+	case quiet.rank == 0:
+		return say(busy)
+	case quiet.from.Before(busy.from):
+		return say(quiet) + " " + say(busy)
+	}
+	return say(busy) + " " + say(quiet)
+}

@@ -1,0 +1,291 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store"
+)
+
+// An option of a picker.
+type option struct {
+	Value, Label string
+	Selected     bool
+}
+
+// A preset is a period by one press.
+type preset struct {
+	Label, Link string
+	Current     bool
+}
+
+type heatCell struct {
+	Text  string // "84", "–"
+	Title string // the cell in a sentence
+	Class string
+}
+
+type heatRow struct {
+	Hour  string
+	Cells []heatCell
+}
+
+type busyDay struct {
+	Day, Link, Holiday string
+	In                 string
+	Width              string // of its bar
+	Peak               string
+	Current            bool
+}
+
+type download struct{ Label, Link string }
+
+type curveRow struct{ Time, In, Out string }
+
+type curveView struct {
+	Title, Label string
+	Bars         []bar
+	Ticks        []tick
+	Rows         []curveRow
+}
+
+type plannerBody struct {
+	Complaint string
+	Sites     []option
+	From, To  string // as dates for the pickers
+	Earliest  string
+	Presets   []preset
+	Caption   string
+	Peak      string
+	Total     string
+	Weekdays  []option // label is the short name, value the full one
+	Heat      []heatRow
+	Days      []busyDay
+	Curve     *curveView
+	Downloads []download
+	Extent    string
+	Script    struct {
+		Words map[string]any `json:"words"`
+	}
+}
+
+func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error {
+	q := r.URL.Query()
+	chosen := s.Sites
+	if id := q.Get("site"); id != "" {
+		site := s.sites[id]
+		if site == nil {
+			return errNotFound
+		}
+		chosen = []*perron.Site{site}
+	}
+	extent, err := s.extent(r.Context(), chosen)
+	if err != nil {
+		return err
+	}
+	last := perron.DateOf(v.Now)
+	if !extent.Last.IsZero() && extent.Last.Before(v.Now) {
+		last = perron.DateOf(extent.Last)
+	}
+	p, complaint := choosePeriod(q.Get("from"), q.Get("to"), last)
+	counts, err := s.counts(r.Context(), chosen, p.From.Start(), p.To.End(), perron.Hour)
+	if err != nil {
+		return err
+	}
+	body := viewPlanner(v, s.Sites, chosen, p, last, counts, q.Get("day"))
+	if complaint != "" {
+		body.Complaint = v.T(complaint)
+	}
+	if !extent.First.IsZero() {
+		body.Extent = v.T("planner.extent", "From", v.Date(perron.DateOf(extent.First)))
+		body.Earliest = perron.DateOf(extent.First).String()
+	}
+	if day, err := perron.ParseDate(q.Get("day")); err == nil && !day.Before(perron.DateOf(perron.Earliest)) {
+		quarters, err := s.counts(r.Context(), chosen, day.Start(), day.End(), perron.Quarter)
+		if err != nil {
+			return err
+		}
+		body.Curve = viewCurve(v.words, day, quarters)
+	}
+	return s.render(w, r, v, http.StatusOK, "planner", layout{
+		Title: v.T("planner.heading"), Area: "planner", Script: "planner.js", Body: body,
+	})
+}
+
+// extent spans the extents of all sites.
+func (s *server) extent(ctx context.Context, sites []*perron.Site) (store.Extent, error) {
+	var all store.Extent
+	for _, site := range sites {
+		e, err := s.History.Extent(ctx, site.ID)
+		if err != nil {
+			return all, fmt.Errorf("extent of %s: %w", site.ID, err)
+		}
+		if e.First.IsZero() {
+			continue
+		}
+		if all.First.IsZero() || e.First.Before(all.First) {
+			all.First = e.First
+		}
+		if e.Last.After(all.Last) {
+			all.Last = e.Last
+		}
+	}
+	return all, nil
+}
+
+// counts gathers the counts of all sites; rows of different sites stand side
+// by side.
+func (s *server) counts(ctx context.Context, sites []*perron.Site, from, to time.Time, step perron.Step) ([]perron.Count, error) {
+	var all []perron.Count
+	for _, site := range sites {
+		c, err := s.History.Counts(ctx, store.CountQuery{Site: site.ID, From: from, To: to, Step: step})
+		if err != nil {
+			return nil, fmt.Errorf("counts of %s: %w", site.ID, err)
+		}
+		all = append(all, c...)
+	}
+	return all, nil
+}
+
+// plannerLink is the address of a selection, so that it can be mailed.
+func plannerLink(v *visit, site string, p period, day string) string {
+	q := url.Values{"from": {p.From.String()}, "to": {p.To.String()}}
+	if site != "" {
+		q.Set("site", site)
+	}
+	anchor := ""
+	if day != "" {
+		q.Set("day", day)
+		anchor = "#day"
+	}
+	return v.Link("/planner") + "?" + q.Encode() + anchor
+}
+
+func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Date, counts []perron.Count, day string) plannerBody {
+	b := plannerBody{From: p.From.String(), To: p.To.String()}
+	b.Script.Words = map[string]any{}
+	site, name := "", v.T("planner.all")
+	if len(chosen) == 1 && len(all) > 1 || len(all) == 1 {
+		site, name = chosen[0].ID, chosen[0].Name
+	}
+	if len(all) > 1 {
+		b.Sites = append(b.Sites, option{"", v.T("planner.all"), site == ""})
+	}
+	for _, s := range all {
+		b.Sites = append(b.Sites, option{s.ID, s.Name, s.ID == site})
+	}
+	for _, weeks := range []int{4, 8, 13, 26, 52} {
+		of := period{last.AddDays(1 - 7*weeks), last}
+		label := v.N("planner.weeks", weeks)
+		if weeks == 52 {
+			label = v.T("planner.year")
+		}
+		b.Presets = append(b.Presets, preset{label, plannerLink(v, site, of, ""), of == p})
+	}
+	for _, s := range chosen {
+		link := "/api/v1/sites/" + s.ID + "/counts?format=csv&from=" + p.From.String() + "&to=" + p.To.AddDays(1).String()
+		prefix := ""
+		if len(chosen) > 1 {
+			prefix = s.Name + ": "
+		}
+		b.Downloads = append(b.Downloads, download{prefix + v.T("planner.csvhour"), link + "&interval=1h"},
+			download{prefix + v.T("planner.csvquarter"), link + "&interval=15m"})
+	}
+	b.Caption = v.T("planner.heatcaption", "Site", name, "From", v.Date(p.From), "To", v.Date(p.To))
+
+	h := newHeatmap(counts)
+	if h.Last < h.First {
+		return b
+	}
+	b.Peak = v.T("planner.peak", "Day", v.Weekday(time.Weekday((h.MaxDay+1)%7)), "From", v.hour(h.MaxHour), "To", v.hour(h.MaxHour+1),
+		"Count", v.Number(int(math.Round(h.Max))))
+	for i := range 7 {
+		d := time.Weekday((i + 1) % 7)
+		b.Weekdays = append(b.Weekdays, option{Value: capital(v.Weekday(d)), Label: v.ShortWeekday(d)})
+	}
+	for hour := h.First; hour <= h.Last; hour++ {
+		row := heatRow{Hour: v.hour(hour)}
+		for d := range 7 {
+			row.Cells = append(row.Cells, viewCell(v.words, &h, d, hour))
+		}
+		b.Heat = append(b.Heat, row)
+	}
+	totals := dayTotals(counts)
+	sum := 0
+	for _, t := range totals {
+		sum += t.In
+	}
+	b.Total = v.N("planner.total", sum, "Days", v.Number(len(totals)))
+	for _, t := range totals[:min(10, len(totals))] {
+		b.Days = append(b.Days, busyDay{
+			Day: capital(v.FullDate(t.Date)), Link: plannerLink(v, site, p, t.Date.String()), Holiday: holidayName(v.words, t.Date),
+			In: v.Number(t.In), Width: percent(100 * float64(t.In) / float64(totals[0].In)),
+			Peak: v.Clock(t.Hour) + "–" + v.Clock(t.Hour.Add(time.Hour)), Current: t.Date.String() == day,
+		})
+	}
+	return b
+}
+
+// hour is "8:00"; the 24th is "24:00".
+func (w *words) hour(h int) string { return w.TimeOfDay(perron.TimeOfDay(h * 60)) }
+
+func viewCell(w *words, h *heatmap, d, hour int) heatCell {
+	mean := h.Mean[d][hour]
+	step := h.step(mean)
+	c := heatCell{Class: "h" + strconv.Itoa(step), Text: "–"}
+	args := []any{"Day", capital(w.Weekday(time.Weekday((d + 1) % 7))), "From", w.hour(hour), "To", w.hour(hour + 1)}
+	switch {
+	case step == 0:
+		c.Title = w.T("planner.cellnone", args...)
+		return c
+	case mean < 1:
+		c.Text = "< 1"
+	default:
+		c.Text = w.Number(int(math.Round(mean)))
+	}
+	c.Title = w.T("planner.cell", append(args, "Count", c.Text)...)
+	return c
+}
+
+// viewCurve draws the quarter hours of a civil day, all 92, 96 or 100 of them.
+func viewCurve(w *words, d perron.Date, counts []perron.Count) *curveView {
+	in, out := make(map[time.Time]int), make(map[time.Time]int)
+	for _, c := range counts {
+		in[c.Start.UTC()] += c.In
+		out[c.Start.UTC()] += c.Out
+	}
+	from, to := d.Start(), d.End()
+	span := to.Sub(from).Seconds()
+	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
+	top, at := 0, from
+	for t, n := range in {
+		if n > top || n == top && t.Before(at) {
+			top, at = n, t
+		}
+	}
+	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(w, from, to, x)}
+	for t := from; t.Before(to); t = t.Add(15 * time.Minute) {
+		if in[t] == 0 && out[t] == 0 {
+			continue
+		}
+		c.Rows = append(c.Rows, curveRow{w.Clock(t), w.Number(in[t]), w.Number(out[t])})
+		if in[t] > 0 {
+			h := float64(in[t]) / float64(top)
+			c.Bars = append(c.Bars, bar{
+				X: percent(x(t) + 0.1), W: percent(x(t.Add(15*time.Minute)) - x(t) - 0.2),
+				Y: percent(yOf(h)), H: percent(h * (100 - headroom)),
+			})
+		}
+	}
+	c.Label = w.T("planner.none")
+	if top > 0 {
+		c.Label = w.T("planner.curvelabel", "Day", w.FullDate(d), "Count", w.Number(top), "Time", w.Clock(at))
+	}
+	return c
+}

@@ -1,0 +1,222 @@
+package web
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+type staffBody struct {
+	User   string
+	Health string   // empty when all is well
+	Doubts []string // what is wrong, in sentences
+	Fresh  *logRow  // the newest action that can still be undone
+	Cards  []staffCard
+	Log    []logRow
+	Script clientData
+}
+
+type gateRow struct {
+	ID, Name                           string
+	InToday, OutToday, InHour, OutHour string
+}
+
+type sensorRow struct {
+	Name, Health, Last string
+	OK                 bool
+}
+
+type gatewayRow struct {
+	Name, State, Waiting, Heard string
+	Online                      bool
+	Sensors                     []sensorRow
+}
+
+// A staffCard is one site on the staff page.
+type staffCard struct {
+	ID, Name string
+	stateView
+	Notice   *noticeView
+	Count    string // believed number on site, "?" when unknown
+	Between  string // its interval
+	Queue    string
+	Next     string // arrivals expected in the next hour
+	Gates    []gateRow
+	Gateways []gatewayRow
+	Believed string // the number that the keypad starts from
+	Max      int
+	Closed   bool // by staff
+	Reasons  []option
+	Notices  []option
+	// Error belongs to the form of kind ErrorKind.
+	Error     string
+	ErrorKind string
+}
+
+func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Time, wrong *formError) staffCard {
+	b := &s.busyness
+	c := staffCard{
+		ID: s.site.ID, Name: s.site.Name, stateView: viewState(w, b, now), Notice: viewNotice(w, b.Notice, now),
+		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: maxVehicles, Closed: b.Closure != nil,
+		Reasons: readyOptions(w, perron.Close), Notices: readyOptions(w, perron.Announce),
+	}
+	if known := !b.StaleAt.IsZero() && !now.After(b.StaleAt); known {
+		c.Count = w.Number(int(math.Round(b.OnSite.Mid)))
+		c.Believed = strconv.Itoa(int(math.Round(b.OnSite.Mid)))
+		lo, hi := int(math.Floor(b.OnSite.Low)), int(math.Ceil(b.OnSite.High))
+		if lo < hi {
+			c.Between = w.T("staff.interval", "Low", lo, "High", hi)
+		}
+		c.Queue = w.Queue(b.Queue, b.AtLeast)
+	}
+	if n, ok := nextHour(s.forecast, now); ok {
+		c.Next = w.N("staff.nextvalue", n)
+	}
+	for _, g := range s.site.Gates {
+		r := gateRow{ID: g.ID, Name: gateName(g), InToday: "–", OutToday: "–", InHour: "–", OutHour: "–"}
+		for _, n := range b.Gates {
+			if n.Gate == g.ID {
+				r.InToday, r.OutToday = w.Number(n.InToday), w.Number(n.OutToday)
+				r.InHour, r.OutHour = w.Number(n.InHour), w.Number(n.OutHour)
+			}
+		}
+		c.Gates = append(c.Gates, r)
+	}
+	for _, id := range s.site.Gateways {
+		i := slices.IndexFunc(gateways, func(g perron.GatewayStatus) bool { return g.Gateway == id })
+		if i < 0 {
+			c.Gateways = append(c.Gateways, gatewayRow{Name: id, State: w.T("staff.offline")})
+			continue
+		}
+		c.Gateways = append(c.Gateways, viewGateway(w, s.site, &gateways[i]))
+	}
+	if wrong != nil && wrong.Site == c.ID {
+		c.Error, c.ErrorKind = wrong.Text, string(wrong.Kind)
+	}
+	return c
+}
+
+func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus) gatewayRow {
+	r := gatewayRow{Name: g.Gateway, Online: g.Online, State: w.T("staff.offline")}
+	if g.Online {
+		r.State = w.T("staff.online")
+	}
+	if g.Waiting > 0 {
+		r.Waiting = w.N("staff.waiting", int(min(g.Waiting, 1<<31)))
+	}
+	if !g.At.IsZero() {
+		r.Heard = w.T("staff.heard", "Time", w.Clock(g.At))
+	}
+	for _, sensor := range g.Sensors {
+		row := sensorRow{
+			Name: sensorName(w, site, sensor.Sensor), Health: w.T("health." + string(sensor.Health)),
+			Last: w.T("staff.none"), OK: sensor.Health == perron.SensorOK || sensor.Health == perron.SensorFinished,
+		}
+		if !sensor.Last.IsZero() {
+			row.Last = w.Clock(sensor.Last)
+		}
+		r.Sensors = append(r.Sensors, row)
+	}
+	return r
+}
+
+func readyOptions(w *words, kind perron.ActionKind) []option {
+	var out []option
+	for _, id := range readySentences(kind) {
+		out = append(out, option{Value: id, Label: w.T(readyID(kind, id))})
+	}
+	return out
+}
+
+// nextHour is how many vehicles are expected within the hour from now, from
+// the quarters that it covers.
+func nextHour(f *perron.Forecast, now time.Time) (vehicles int, ok bool) {
+	if f == nil {
+		return 0, false
+	}
+	end := now.Add(time.Hour)
+	sum := 0.0
+	for _, s := range f.Quarters {
+		until := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
+		from, to := s.Start, until
+		if from.Before(now) {
+			from = now
+		}
+		if to.After(end) {
+			to = end
+		}
+		if from.Before(to) && s.Minutes > 0 {
+			sum += s.Arrivals.Mid * to.Sub(from).Minutes() / float64(s.Minutes)
+			ok = true
+		}
+	}
+	return int(math.Round(sum)), ok
+}
+
+// doubtsOf is what is wrong at a site in sentences. An open site without a
+// measurement is wrong even when nobody says why.
+func doubtsOf(w *words, site *perron.Site, b *perron.Busyness, now time.Time) []string {
+	var out []string
+	for _, d := range b.Doubts {
+		out = append(out, doubtSentence(w, site, d, now))
+	}
+	if len(out) == 0 && b.Level == perron.Unknown {
+		out = append(out, site.Name+": "+w.lastMeasured(b.MeasuredAt, now))
+	}
+	return out
+}
+
+// A logRow is one action in the log.
+type logRow struct {
+	ID, Site, When, Who, What string
+	Undone                    bool
+	Undo                      int // seconds left in which it can be undone
+}
+
+// viewLog lists actions, newest first.
+func viewLog(w *words, sites map[string]*perron.Site, actions []perron.Action, now time.Time) []logRow {
+	effective := make(map[string]bool)
+	for _, a := range perron.Effective(actions) {
+		effective[a.ID] = true
+	}
+	sorted := slices.Clone(actions)
+	slices.SortStableFunc(sorted, func(a, b perron.Action) int { return b.At.Compare(a.At) })
+	var out []logRow
+	for _, a := range sorted[:min(len(sorted), logRows)] {
+		name := a.Site
+		if site := sites[a.Site]; site != nil {
+			name = site.Name
+		}
+		r := logRow{ID: a.ID, Site: a.Site, When: logTime(w, a.At, now), Who: a.By, What: sayAction(w, name, &a)}
+		if a.Kind != perron.Undo {
+			r.Undone = !effective[a.ID]
+			if left := undoFor - now.Sub(a.At); effective[a.ID] && left > 0 {
+				r.Undo = int(math.Ceil(left.Seconds()))
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func logTime(w *words, at, now time.Time) string {
+	d := perron.DateOf(at)
+	if d == perron.DateOf(now) {
+		return w.Clock(at)
+	}
+	return w.ShortWeekday(d.Weekday()) + " " + w.DayOfMonth(d) + ", " + w.Clock(at)
+}
+
+func sayAction(w *words, site string, a *perron.Action) string {
+	text, _ := w.Local(a.Text)
+	switch {
+	case a.Kind == perron.Recount && a.Vehicles == 0:
+		return w.T("did.recountnone", "Site", site)
+	case a.Kind == perron.Recount:
+		return w.N("did.recount", a.Vehicles, "Site", site)
+	}
+	return w.T("did."+string(a.Kind), "Site", site, "Text", text)
+}

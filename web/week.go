@@ -1,0 +1,135 @@
+package web
+
+import (
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A weekDay is one of the seven small days of a perron page.
+type weekDay struct {
+	Short   string // "za 9"
+	Full    string // "Zaterdag 9 mei"
+	Today   bool
+	Closed  bool
+	Reason  string // why it is closed, when it is a holiday or an exception
+	Times   string
+	Bars    []bar
+	From    string // labels of its axis
+	To      string
+	Summary string
+	Cells   map[int]row // by civil hour, for the table
+}
+
+// A weekView is the week ahead with its table.
+type weekView struct {
+	Days  []weekDay
+	Hours []int // the civil hours that occur, for the rows of the table
+}
+
+// Cell is a day's hour in words, empty when it is closed then.
+func (d weekDay) Cell(hour int) row { return d.Cells[hour] }
+
+// viewWeek draws seven days from today. All days share one time axis, so that
+// the same hour stands at the same place.
+func viewWeek(w *words, site *perron.Site, f *perron.Forecast, now time.Time) weekView {
+	today := perron.DateOf(now)
+	first, last := 24, 0
+	for i := range 7 {
+		d := today.AddDays(i)
+		periods := site.Hours.Periods(d)
+		if len(periods) == 0 {
+			continue
+		}
+		from, to := window(periods)
+		first = min(first, from.In(perron.Amsterdam).Hour())
+		// To may be midnight, the 24th hour.
+		last = max(last, int(perron.TimeOfDayOf(to.Add(-time.Minute)))/60+1)
+	}
+	var v weekView
+	if first >= last {
+		first, last = 8, 18
+	}
+	for h := first; h < last; h++ {
+		v.Hours = append(v.Hours, h)
+	}
+	for i := range 7 {
+		v.Days = append(v.Days, viewWeekDay(w, site, f, today.AddDays(i), today, first, last))
+	}
+	return v
+}
+
+func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perron.Date, first, last int) weekDay {
+	spans := site.Hours.On(d)
+	v := weekDay{
+		Short: w.ShortWeekday(d.Weekday()), Full: w.NearDay(d, today), Today: d == today,
+		Times: w.spans(spans), Cells: make(map[int]row),
+		From: w.TimeOfDay(perron.TimeOfDay(first * 60)), To: w.TimeOfDay(perron.TimeOfDay(last * 60)),
+	}
+	if len(spans) == 0 {
+		v.Closed, v.Summary = true, w.T("state.closed")
+		v.Reason = holidayName(w, d)
+		if ex, ok := site.Hours.Exceptions[d]; ok {
+			if text, _ := w.Local(ex.Reason); text != "" {
+				v.Reason = text
+			}
+		}
+		return v
+	}
+	if f == nil {
+		v.Summary = w.T("summary.nothing")
+		return v
+	}
+	var slots []perron.Slot
+	n := float64(last - first)
+	for i := range f.Hours {
+		s := &f.Hours[i]
+		if perron.DateOf(s.Start) != d || !openWithin(&site.Hours, s) {
+			continue
+		}
+		hour := s.Start.In(perron.Amsterdam).Hour()
+		class, word := kindOf(s)
+		x := float64(hour-first) * 100 / n
+		slots = append(slots, *s)
+		v.Bars = append(v.Bars, newBar(s, class, x, x+100/n, site.Bays))
+		v.Cells[hour] = newRow(w, s, class, word)
+	}
+	v.Summary = summary(w, clip(slots, site.Hours.Periods(d)))
+	return v
+}
+
+// openWithin says whether the site is open at any time in the slot: with a
+// slot of an hour and an opening at half past, Open alone would miss it.
+func openWithin(h *perron.Hours, s *perron.Slot) bool {
+	end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
+	for _, p := range h.Periods(perron.DateOf(s.Start)) {
+		if p.Start.Before(end) && p.End.After(s.Start) {
+			return true
+		}
+	}
+	return false
+}
+
+// clip cuts slots to the opening periods, so that a summary never names a time
+// at which the site is closed.
+func clip(slots []perron.Slot, periods []perron.Period) []perron.Slot {
+	var out []perron.Slot
+	for _, s := range slots {
+		end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
+		for _, p := range periods {
+			from, to := s.Start, end
+			if p.Start.After(from) {
+				from = p.Start
+			}
+			if p.End.Before(to) {
+				to = p.End
+			}
+			if from.Before(to) {
+				c := s
+				c.Start, c.Minutes = from, int(to.Sub(from)/time.Minute)
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
