@@ -237,6 +237,10 @@ func TestSitePerron(t *testing.T) {
 	if diff := cmp.Diff(want, s.PerronSites()[0], cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("site (-want +got):\n%s", diff)
 	}
+	proxies := fmt.Sprint(s.Proxies())
+	if want := "[127.0.0.1/32 ::1/128 10.0.0.0/8 fd00::/8]"; proxies != want {
+		t.Errorf("proxies %s, want %s", proxies, want)
+	}
 	if s.HasRole(RoleBroker) || s.SQLitePath() != "" || s.AccountsPath() != "/srv/perrons/accounts.db" {
 		t.Errorf("roles %v, database %q, accounts %q", s.Roles, s.SQLitePath(), s.AccountsPath())
 	}
@@ -263,8 +267,9 @@ func TestServerLookups(t *testing.T) {
 			t.Errorf("%s: %s, want %s", listen, got, want)
 		}
 	}
+	s.Broker.Embedded.Listen = ":8883"
 	s.Broker.Embedded.TLS = &TLS{CertFile: "c", KeyFile: "k"}
-	if got, want := s.BrokerURL(), "ssl://"+host+":1883"; got != want {
+	if got, want := s.BrokerURL(), "ssl://"+host+":8883"; got != want {
 		t.Errorf("with TLS: %s, want %s", got, want)
 	}
 	s.Broker = ServerBroker{URL: "ssl://mqtt.example:8883"}

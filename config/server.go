@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,6 +35,9 @@ type Server struct {
 	// Origins that may open the live websocket beside the site's own, like
 	// https://www.example.nl.
 	Origins []string `yaml:"origins"`
+	// Addresses or networks of the reverse proxies in front of the server, whose
+	// X-Forwarded-For is believed, like 127.0.0.1 or 10.0.0.0/8.
+	TrustedProxies []Network `yaml:"trusted_proxies"`
 	// Mark cookies as Secure. Set it when the site is served over HTTPS.
 	SecureCookies bool `yaml:"secure_cookies"`
 	// The recycling yards, in the order in which residents see them.
@@ -294,6 +298,15 @@ func (s *Server) PerronSites() []*perron.Site {
 	out := make([]*perron.Site, len(s.Sites))
 	for i := range s.Sites {
 		out[i] = s.Sites[i].Perron()
+	}
+	return out
+}
+
+// Proxies are the networks of the trusted proxies.
+func (s *Server) Proxies() []netip.Prefix {
+	out := make([]netip.Prefix, len(s.TrustedProxies))
+	for i, p := range s.TrustedProxies {
+		out[i] = netip.Prefix(p)
 	}
 	return out
 }

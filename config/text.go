@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"math"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,6 +140,30 @@ func (d *Date) UnmarshalText(b []byte) error {
 		return errWant("a date like 2026-12-24")
 	}
 	*d = Date(v)
+	return nil
+}
+
+// A Network is a range of IP addresses, written as 10.0.0.0/8; a single address
+// is written without a length.
+type Network netip.Prefix
+
+// String is 10.0.0.0/8.
+func (n Network) String() string { return netip.Prefix(n).String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (n Network) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (n *Network) UnmarshalText(b []byte) error {
+	if a, err := netip.ParseAddr(string(b)); err == nil && a.Zone() == "" {
+		*n = Network(netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(b))
+	if err != nil || p != p.Masked() {
+		return errWant("an address like 127.0.0.1 or a network like 10.0.0.0/8")
+	}
+	*n = Network(p)
 	return nil
 }
 

@@ -1,0 +1,107 @@
+# make help lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+NPM     ?= npm
+TOOL    := $(GO) tool -modfile=tools/go.mod
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w -X main.version=$(VERSION)'
+
+# Go files that people write.
+GOFILES = $(shell find . -name '*.go' ! -name '*.gen.go' ! -path './web/node_modules/*')
+
+# The race detector needs a C compiler; a machine without one still runs the tests.
+RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
+
+# More flags for the demo, like DEMO_FLAGS="--http :8081".
+DEMO_FLAGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+## What people run
+
+.PHONY: demo
+demo: web build ## build everything and run three yards on simulated sensors
+	bin/perrondrukte demo $(DEMO_FLAGS)
+
+.PHONY: build
+build: ## build bin/perrondrukte and bin/perron-gateway
+	$(BUILD) -o bin/ ./cmd/perrondrukte ./cmd/perron-gateway
+
+.PHONY: web
+web: web/node_modules/.installed ## build the pages' script and style
+	cd web && $(NPM) run --silent build
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@command -v $(NPM) >/dev/null || { echo 'npm is missing: install Node 20 or later, or run "go run ./cmd/perrondrukte demo", which does without'; exit 1; }
+	cd web && $(NPM) ci
+	touch $@
+
+.PHONY: cross
+cross: ## build for the devices, into dist/
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/linux-arm64/ ./cmd/perrondrukte ./cmd/perron-gateway
+	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o dist/linux-armv6/ ./cmd/perrondrukte ./cmd/perron-gateway
+
+## What keeps it right
+
+.PHONY: test
+test: lint types unit cross system ## everything that the project promises, checked
+
+.PHONY: lint
+lint: ## formatting, vet and staticcheck
+	@unformatted=$$($(TOOL) gofumpt -l $(GOFILES)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+.PHONY: types
+types: web ## TypeScript's opinion of the script
+	cd web && $(NPM) run --silent check
+
+.PHONY: unit
+unit: ## every package by itself, shuffled and with the race detector
+ifeq ($(RACE),)
+	@echo 'no C compiler: the tests run without the race detector'
+	@[ -z "$${CI:-}" ]
+endif
+	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -v '/test$$')
+
+.PHONY: system
+system: web ## the built binaries: recorded traffic, brokers, stores, browser
+	$(GO) test -count=1 -timeout 25m ./test/...
+
+.PHONY: bench
+bench: ## measure speed and memory against the limits
+	$(GO) run ./bench
+
+.PHONY: fuzz
+fuzz: ## ten seconds for every decoder
+	@for pkg in $$($(GO) list ./... | grep -v '/test$$'); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg; \
+		done; \
+	done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the binaries use; needs the network
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+## What keeps it going
+
+.PHONY: generate
+generate: ## write what is generated: API server, JSON Schemas
+	$(GO) generate ./...
+
+.PHONY: fmt
+fmt: ## format the Go files
+	$(TOOL) gofumpt -w $(GOFILES)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist web/node_modules
+	find web/dist -mindepth 1 ! -name .gitkeep -delete
