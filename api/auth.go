@@ -25,7 +25,14 @@ const (
 
 // ErrLogin means that name and password do not belong together. Nobody learns
 // which of the two was wrong.
-var ErrLogin = errors.New("wrong name or password")
+var ErrLogin error = loginError{}
+
+type loginError struct{}
+
+func (loginError) Error() string { return "wrong name or password" }
+
+// LoginRefused tells pages, which do not know this package, what it is.
+func (loginError) LoginRefused() bool { return true }
 
 // TooManyError means that there were too many attempts to log in.
 type TooManyError struct{ After time.Duration }
@@ -89,8 +96,10 @@ func NewAuth(c AuthConfig) *Auth {
 	set(&c.Idle, 8*time.Hour)
 	set(&c.Lifetime, 24*time.Hour)
 	a := &Auth{
-		accounts: c.Accounts, sessions: scs.New(), trusted: c.TrustedProxies, logger: c.Logger,
+		accounts: c.Accounts, trusted: c.TrustedProxies, logger: c.Logger,
 		now: time.Now, nobody: nobody(),
+		// Not scs.New, which starts a store of its own that nobody stops.
+		sessions: &scs.SessionManager{Codec: scs.GobCodec{}},
 		names:   newLimiter(nameBurst, namePeriod, limiterSize),
 		addrs:   newLimiter(addrBurst, addrPeriod, limiterSize),
 		waiting: make(chan struct{}, hashesAtOnce+hashesWaiting),
@@ -99,8 +108,10 @@ func NewAuth(c AuthConfig) *Auth {
 	s := a.sessions
 	s.Store, s.IdleTimeout, s.Lifetime = c.Sessions, c.Idle, c.Lifetime
 	s.HashTokenInStore = true // a copy of the database is no key ring
-	s.Cookie.Name, s.Cookie.Secure = cookieName, c.SecureCookies
-	s.Cookie.HttpOnly, s.Cookie.SameSite = true, http.SameSiteLaxMode
+	s.Cookie = scs.SessionCookie{
+		Name: cookieName, Path: "/", Secure: c.SecureCookies,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Persist: true,
+	}
 	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		problem(w, r, a.logger, fmt.Errorf("session: %w", err))
 	}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/perrondrukte/perrondrukte/api/hub"
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -25,13 +23,10 @@ const (
 	hubMemory   = 256 // messages a client may have missed and still resume
 )
 
-// A frame is a message made ready once for all who get it.
-type frame = *websocket.PreparedMessage
-
 // A view is the sites as one kind of viewer sees them.
 type view struct {
 	name string
-	hub  *hub.Hub[frame]
+	hub  *hub.Hub[*frame]
 	// gap is the least time between two messages about one site; the first
 	// after a pause goes out at once.
 	gap time.Duration
@@ -64,14 +59,14 @@ type feed struct {
 
 func newFeed(live *Live, gap time.Duration, logger *slog.Logger) (f *feed, public, staff *view) {
 	public = &view{
-		name: "public", hub: hub.New[frame](hubMemory), gap: gap, freshen: 30 * time.Second,
+		name: "public", hub: hub.New[*frame](hubMemory), gap: gap, freshen: 30 * time.Second,
 		render: func(site string, now time.Time) openapi.State {
 			b, _ := live.busyness(site, now)
 			return publicState(b, now)
 		},
 	}
 	staff = &view{
-		name: "staff", hub: hub.New[frame](hubMemory), gap: 2 * gap, freshen: 5 * time.Second,
+		name: "staff", hub: hub.New[*frame](hubMemory), gap: 2 * gap, freshen: 5 * time.Second,
 		render: func(site string, now time.Time) openapi.State {
 			b, _ := live.busyness(site, now)
 			return staffState(b, live.Gateways(site), now)
@@ -178,7 +173,7 @@ func (v *view) tell(site string, seen *viewed, now, clock time.Time) error {
 	v.toldMu.Lock()
 	v.told[site] = st
 	v.toldMu.Unlock()
-	return v.hub.Publish(hub.Key{Site: site, Kind: "state"}, func(seq uint64) (frame, error) {
+	return v.hub.Publish(hub.Key{Site: site, Kind: "state"}, func(seq uint64) (*frame, error) {
 		return prepare(openapi.LiveMessage{Seq: int64(seq), Type: "state", At: *instant(now), Site: st})
 	})
 }
@@ -205,7 +200,7 @@ func (f *feed) forecast(site string) error {
 	}
 	var err error
 	for _, v := range f.views {
-		err = errors.Join(err, v.hub.Publish(hub.Key{Site: site, Kind: "forecast"}, func(seq uint64) (frame, error) {
+		err = errors.Join(err, v.hub.Publish(hub.Key{Site: site, Kind: "forecast"}, func(seq uint64) (*frame, error) {
 			return prepare(openapi.LiveMessage{
 				Seq: int64(seq), Type: "forecast", At: *instant(f.live.now()),
 				Site: site, Origin: instant(fc.Origin),
@@ -218,7 +213,7 @@ func (f *feed) forecast(site string) error {
 func (f *feed) heartbeat() error {
 	var err error
 	for _, v := range f.views {
-		err = errors.Join(err, v.hub.Beat(func(seq uint64) (frame, error) {
+		err = errors.Join(err, v.hub.Beat(func(seq uint64) (*frame, error) {
 			return prepare(v.beat(seq, f.live.now()))
 		}))
 	}
@@ -244,12 +239,4 @@ func (v *view) snapshot(sites []string, seq uint64, now time.Time) openapi.LiveM
 		m.Sites = append(m.Sites, st)
 	}
 	return m
-}
-
-func prepare(m openapi.LiveMessage) (frame, error) {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	return websocket.NewPreparedMessage(websocket.TextMessage, data)
 }

@@ -235,7 +235,7 @@ func period(fromText, toText *string, now time.Time, span time.Duration) (from, 
 		}
 	}
 	if !from.Before(to) {
-		return from, to, invalid("from", from.Format(time.RFC3339), "%s is not before to, %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
+		return from, to, invalid("from", deref(fromText), "%s is not before to, %s", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}
 	return from.UTC(), to.UTC(), nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/perrondrukte/perrondrukte/api/hub"
+	"github.com/perrondrukte/perrondrukte/api/openapi"
 )
 
 // Viewers bounds the websockets of a server. Zero values stand for the
@@ -59,6 +61,21 @@ const (
 	socketReadSize = 512
 	closeTimeout   = time.Second
 )
+
+// A frame is a message made ready once for all who get it.
+type frame struct {
+	text     []byte
+	prepared *websocket.PreparedMessage
+}
+
+func prepare(m openapi.LiveMessage) (*frame, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	prepared, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
+	return &frame{text, prepared}, err
+}
 
 // A lounge holds the viewers' websockets.
 type lounge struct {
@@ -257,12 +274,12 @@ func (l *lounge) read(conn *websocket.Conn) {
 }
 
 // write is the only writer of data frames on the connection.
-func (l *lounge) write(conn *websocket.Conn, v *viewerRequest, member *hub.Member[frame], welcome hub.Welcome[frame]) error {
-	send := func(f frame) error {
+func (l *lounge) write(conn *websocket.Conn, v *viewerRequest, member *hub.Member[*frame], welcome hub.Welcome[*frame]) error {
+	send := func(f *frame) error {
 		if err := conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
 			return err
 		}
-		err := conn.WritePreparedMessage(f)
+		err := conn.WritePreparedMessage(f.prepared)
 		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 			l.metrics.dropped.WithLabelValues("slow").Inc()
 		}
@@ -314,7 +331,7 @@ func (l *lounge) ask(valid func(context.Context) bool) bool {
 
 // greeting is the snapshot, or what a returning viewer missed; one that missed
 // nothing gets a heartbeat, so that it knows it is back.
-func (l *lounge) greeting(v *viewerRequest, welcome hub.Welcome[frame]) ([]frame, error) {
+func (l *lounge) greeting(v *viewerRequest, welcome hub.Welcome[*frame]) ([]*frame, error) {
 	if welcome.Resumed && len(welcome.Missed) > 0 {
 		return welcome.Missed, nil
 	}
@@ -332,7 +349,7 @@ func (l *lounge) greeting(v *viewerRequest, welcome hub.Welcome[frame]) ([]frame
 	if err != nil {
 		return nil, fmt.Errorf("encode greeting: %w", err)
 	}
-	return []frame{f}, nil
+	return []*frame{f}, nil
 }
 
 // close says goodbye, as far as the other side still listens, and closes.

@@ -30,8 +30,10 @@ func (e *InvalidError) Error() string {
 }
 
 const (
-	maxText = 500         // characters
-	undoFor = time.Minute // how long an action can be taken back
+	maxText = 500 // characters
+	// undoFor is how long an action can be taken back: a minute, and ten seconds
+	// for the finger that is on its way.
+	undoFor = time.Minute + 10*time.Second
 	// spare is how many vehicles more than ten a bay a recount may claim.
 	spare = 100
 )

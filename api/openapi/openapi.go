@@ -5,7 +5,7 @@ package openapi
 
 import _ "embed"
 
-//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.json
+//go:generate go tool -modfile=../../tools/go.mod oapi-codegen -config oapi-codegen.yaml -o openapi.gen.go openapi.json
 
 // Document is the OpenAPI 3.0.3 document, as it is served.
 //
