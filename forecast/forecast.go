@@ -12,9 +12,10 @@ import (
 // of today at least, now is the present state; a now that is older than a
 // quarter of an hour is not used, and the forecast is then a typical one.
 //
-// The basis of a slot is Expected with a present state and Typical without
-// one. It is QualityUnknown, with level Unknown, where no past day speaks:
-// without history, and in its first week on weekdays that were not yet seen.
+// The basis of a slot is Expected with a present state and at least a week of
+// history, and Typical otherwise. In the first week weekdays borrow from those
+// that were seen. Without any past day the basis is QualityUnknown and the
+// level of open slots Unknown. Measured is left empty.
 func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Estimate) perron.Forecast {
 	origin = origin.UTC()
 	f := perron.Forecast{Site: m.site.ID, Origin: origin}
@@ -57,61 +58,41 @@ func finite(e perron.Estimate) bool {
 	return !math.IsNaN(e.EntryRate) && !math.IsInf(e.EntryRate, 0)
 }
 
-// update takes in the counts since the last Refit. What is known of a slot may
-// change, since gateways report late.
+// update takes in today's counts. Rows of earlier days are left to Refit.
 func (m *Model) update(origin time.Time, recent []perron.Count, now perron.Estimate, live bool) {
-	begin := perron.Quarter.Start(origin) // this quarter is not complete
 	if m.base == (perron.Date{}) {
 		m.base = perron.DateOf(origin)
 		m.in, m.asked = nil, 0
 	}
 	today := m.day(origin)
 	if today < 0 {
-		return
+		return // before all history
 	}
 	rebuild := m.s == nil || today+ahead > m.s.days || today > m.asked+1
 	m.asked = max(m.asked, today)
 	for len(m.in) < (today+1)*perDay {
 		m.in = append(m.in, math.NaN())
 	}
-	// From the first recent row on, the recent rows say everything.
-	first, last := begin, time.Time{}
+	begin := perron.Quarter.Start(origin) // this quarter is not complete
+	start := perron.DateOf(origin).Start()
+	var last time.Time
 	for _, c := range recent {
-		if c.Start.Before(begin) && !c.Start.Before(perron.Earliest) {
-			if c.Start.Before(first) {
-				first = c.Start
-			}
-			if c.Start.After(last) {
-				last = c.Start
-			}
+		if c.Start.Before(begin) && !c.Start.Before(start) && c.Start.After(last) {
+			last = c.Start
 		}
 	}
-	dayStart := perron.DateOf(origin).Start()
 	if live {
-		// Today's zero rows may be missing at the beginning and at the end.
-		if dayStart.Before(first) {
-			first = dayStart
-		}
-		last = begin.Add(-slotMinutes * time.Minute)
+		last = begin.Add(-slotMinutes * time.Minute) // zero rows may be missing
 	}
-	if !last.Before(first) {
-		before := append([]float64(nil), m.in...)
-		lo := m.index(first)
-		if lo < 0 {
-			lo = 0
-		}
-		hi := m.index(last)
-		for i := lo; i <= hi; i++ {
-			m.in[i] = 0
-		}
+	day := m.in[today*perDay : (today+1)*perDay]
+	for i := range day {
+		day[i] = math.NaN()
+	}
+	if !last.Before(start) {
+		m.fill(start, last)
 		for _, c := range recent {
-			if !c.Start.After(last) && !c.Start.Before(first) {
+			if !c.Start.After(last) && !c.Start.Before(start) {
 				m.count(c)
-			}
-		}
-		for i := lo; i < min(today*perDay, len(m.in)); i++ {
-			if m.in[i] != before[i] && !(math.IsNaN(m.in[i]) && math.IsNaN(before[i])) {
-				rebuild = true // a past day changed, and profiles with it
 			}
 		}
 	}
@@ -179,8 +160,8 @@ func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
 	}
 }
 
-// Typical is what is usual at a time, from the profile alone; false when no
-// past day speaks.
+// Typical is what is usual at a time, from the profile alone; false when the
+// site is closed then or no past day speaks.
 func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
 	if m.s == nil || m.counter.known == 0 {
 		return perron.Slot{}, false
@@ -201,7 +182,7 @@ func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
 	for _, s := range slots {
 		if perron.TimeOfDayOf(s.Start) == tod/slotMinutes*slotMinutes {
 			s.Start = perron.Quarter.Start(at)
-			return s, s.Basis == perron.Typical
+			return s, s.Open && s.Basis == perron.Typical
 		}
 	}
 	return perron.Slot{}, false

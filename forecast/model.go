@@ -163,45 +163,80 @@ func (m *Model) kindOf(d perron.Date) int {
 	return int(d.Weekday())
 }
 
-// dropGaps turns silence that cannot be true into "unknown": open stretches of
-// two hours or more without a vehicle in which at least 25 are usual.
+// dropGaps turns silence that cannot be true into "unknown": a whole open day
+// where others have many vehicles (the counters were down, or the site did not
+// open on such days yet), a time of day at which none ever came on a busy kind
+// of day (it was closed then), and two hours or more in which at least 25 are
+// usual.
 func (m *Model) dropGaps() {
-	usual := make([]float64, 8*perDay)
-	count := make([]float64, 8*perDay)
+	const many = 25
 	days := len(m.in) / perDay
 	kinds := make([]int, days)
+	open := make([][perDay]float64, days)
+	total := make([]float64, days)
+	var sum, n float64
 	for d := range days {
-		kinds[d] = m.kindOf(m.base.AddDays(d))
-		for s := range perDay {
-			if v := m.in[d*perDay+s]; v > 0 {
-				usual[kinds[d]*perDay+s] += v
+		date := m.base.AddDays(d)
+		kinds[d], open[d] = m.kindOf(date), m.open(date)
+		for s, part := range open[d] {
+			if v := m.in[d*perDay+s]; part > 0 && v > 0 {
+				total[d] += v
 			}
+		}
+		if total[d] > 0 {
+			sum, n = sum+total[d], n+1
+		}
+	}
+	usual := make([]float64, 8*perDay)
+	count := make([]float64, 8*perDay)
+	for d := range days {
+		if total[d] == 0 && sum >= many*n && n > 0 {
+			m.forgetSlots(d, 0, perDay)
+		}
+		for s := range perDay {
 			if v := m.in[d*perDay+s]; v >= 0 {
+				usual[kinds[d]*perDay+s] += v
 				count[kinds[d]*perDay+s]++
 			}
 		}
 	}
+	for i := range usual {
+		if count[i] > 0 {
+			usual[i] /= count[i]
+		}
+	}
 	for d := range days {
-		open := m.open(m.base.AddDays(d))
-		from, sum := -1, 0.0
+		mean, slots := 0.0, 0.0
+		for s, part := range open[d] {
+			if part > 0 {
+				mean, slots = mean+usual[kinds[d]*perDay+s], slots+1
+			}
+		}
+		busy := slots > 0 && mean/slots >= 2
+		from, missed := -1, 0.0
 		for s := 0; s <= perDay; s++ {
-			silent := s < perDay && open[s] > 0 && m.in[d*perDay+s] == 0
-			if silent {
+			if s < perDay && open[d][s] > 0 && m.in[d*perDay+s] == 0 {
 				if from < 0 {
-					from, sum = s, 0
+					from, missed = s, 0
 				}
-				if k := kinds[d]*perDay + s; count[k] > 0 {
-					sum += usual[k] / count[k]
+				missed += usual[kinds[d]*perDay+s]
+				if busy && usual[kinds[d]*perDay+s] == 0 {
+					m.forgetSlots(d, s, s+1)
 				}
 				continue
 			}
-			if from >= 0 && s-from >= 8 && sum >= 25 {
-				for i := from; i < s; i++ {
-					m.in[d*perDay+i] = math.NaN()
-				}
+			if from >= 0 && s-from >= 8 && missed >= many {
+				m.forgetSlots(d, from, s)
 			}
 			from = -1
 		}
+	}
+}
+
+// forgetSlots makes slots of a day unknown.
+func (m *Model) forgetSlots(day, from, to int) {
+	for s := from; s < to; s++ {
+		m.in[day*perDay+s] = math.NaN()
 	}
 }
 

@@ -62,18 +62,13 @@ type slotRun struct {
 // A flow is the yard in one path: a fluid of vehicles through a queue and bays.
 type flow struct{ inside, queue float64 }
 
-// step lets some minutes pass with arrivals a minute.
-func (f *flow) step(minutes, arrivals float64, open bool, bays, rate, lanes, room float64) {
-	dwell := bays / rate
-	leave := f.inside * (1 - math.Exp(-minutes/dwell))
-	f.inside -= leave
-	if !open {
-		f.queue = 0
-		return
-	}
-	f.queue += arrivals * minutes
-	let := math.Min(f.queue, math.Min(math.Max(0, bays-f.inside), lanes*4*minutes))
-	f.queue = math.Min(f.queue-let, room)
+// step lets a part of those inside leave, and then as many in as have come
+// and fit, by bays and by what the lanes can do.
+func (f *flow) step(leave, arrivals, bays, lanes, room float64) {
+	f.inside -= f.inside * leave
+	f.queue += arrivals
+	let := min(f.queue, max(0, bays-f.inside), lanes)
+	f.queue = min(f.queue-let, room)
 	f.inside += let
 }
 
@@ -103,7 +98,7 @@ func (m *Model) run(origin time.Time, now perron.Estimate, live bool) []slotRun 
 			from, state = begin, m.present(now)
 		}
 		basis := perron.Typical
-		if live {
+		if live && m.asked >= 7 {
 			basis = perron.Expected
 		}
 		day := m.runDay(d, from, origin, state, basis)
@@ -160,6 +155,13 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 	if m.site.RoadSpace > 0 {
 		room = float64(m.site.RoadSpace)
 	}
+	// The part of those inside that leaves in a step; the rate of a path is a
+	// little off from the one that is known.
+	const stepMinutes = float64(slotMinutes) / inStep
+	var leave [paths]float64
+	for p := range leave {
+		leave[p] = 1 - math.Exp(-stepMinutes*rate*math.Exp(0.08*m.luck[p][perDay+3])/bays)
+	}
 	periods := m.site.Hours.Periods(d)
 	openAt := func(t time.Time) (perron.Period, bool) {
 		for _, p := range periods {
@@ -203,23 +205,39 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 		}
 		out = append(out, s)
 		// On to the next slot.
-		const minutes = float64(slotMinutes) / inStep
+		if s.arrivals == nil && empty(state) {
+			continue
+		}
 		for i := range inStep {
-			mid := t.Add(time.Duration((float64(i) + 0.5) * minutes * float64(time.Minute)))
+			mid := t.Add(time.Duration((float64(i) + 0.5) * stepMinutes * float64(time.Minute)))
 			if mid.Before(begun) && k == 0 {
 				continue // before the present state
 			}
 			_, open := openAt(mid)
 			for p := range state {
-				arrivals := 0.0
-				if s.arrivals != nil && part[slot] > 0 {
-					arrivals = s.arrivals[p] / (slotMinutes * part[slot])
+				switch {
+				case !open:
+					state[p].queue = 0
+					state[p].inside -= state[p].inside * leave[p]
+				case s.arrivals == nil:
+					state[p].step(leave[p], 0, bays, lanes*4*stepMinutes, room)
+				default:
+					state[p].step(leave[p], s.arrivals[p]*stepMinutes/(slotMinutes*part[slot]), bays, lanes*4*stepMinutes, room)
 				}
-				state[p].step(minutes, arrivals, open, bays, rate*math.Exp(0.08*m.luck[p][perDay+3]), lanes, room)
 			}
 		}
 	}
 	return out
+}
+
+// empty says that nobody is there in any path.
+func empty(state *[paths]flow) bool {
+	for _, f := range state {
+		if f.inside > 0.01 || f.queue > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // look is what is expected of a row: with the level of today, or typically.
@@ -228,7 +246,7 @@ func (m *Model) look(origin, target int, basis perron.Quality) (perron.Interval,
 		return m.arrivals(origin, target)
 	}
 	r := m.s.rows[target]
-	base := m.counter.before(r.day, 0).long[r.slot]
+	base := m.counter.before(r.day, max(0, r.day-m.asked)).long[r.slot]
 	if math.IsNaN(base) {
 		var ok bool
 		if base, ok = m.borrow(target, target); !ok {
