@@ -217,6 +217,16 @@ func TestGatewayStaysSmall(t *testing.T) {
 	}
 }
 
+// What people run holds no test code: the package testing brings flags and
+// weight.
+func TestProgramsLinkNoTests(t *testing.T) {
+	for _, p := range list(t, "./cmd/...") {
+		if slices.Contains(p.Deps, "testing") {
+			t.Errorf("%s links testing, by way of one of %v", p.ImportPath, p.Imports)
+		}
+	}
+}
+
 // impure are the packages through which the outside world comes in.
 var impure = []string{"os", "net", "io/fs", "syscall", "database/sql", "log", "os/exec", "sync", "context", "testing"}
 

@@ -20,7 +20,8 @@ type Replay struct {
 	File string `yaml:"file" jsonschema:"required" want:"want a CSV file"`
 	// 1 is real time, 60 is a minute a second, 0 as fast as possible.
 	Speed float64 `yaml:"speed" jsonschema:"minimum=0,maximum=1000000"`
-	// keep leaves the recorded times, now moves them so that the first is now.
+	// keep leaves the recorded times. now moves them: at a speed each event gets
+	// the time at which it is played, as fast as possible the last one is now.
 	Shift Shift `yaml:"shift"`
 	// A line that cannot be read: refuse the whole file, or skip the line.
 	OnError OnError `yaml:"on_error"`
@@ -82,7 +83,8 @@ type ReplayField struct {
 	Column string `yaml:"column"`
 	// The same value for every line, instead of a column.
 	Value string `yaml:"value"`
-	// What the texts in the column mean; without it they are taken as they are.
+	// What the texts in the column mean; lines with others are left out. Without
+	// it the texts are taken as they are.
 	Map map[string]string `yaml:"map"`
 }
 
@@ -90,7 +92,7 @@ type ReplayField struct {
 type ReplayKey struct {
 	// Names of the columns; their texts are joined with a slash.
 	Columns []string `yaml:"columns" jsonschema:"required" want:"want the names of the columns"`
-	// What a joined text, like 1/0, means.
+	// What a joined text, like 1/0, means. Lines with others are left out.
 	Map map[string]ReplayMeaning `yaml:"map" jsonschema:"required" want:"want what each combination means, like \"1/0\": {sensor: main-in, kind: in}"`
 }
 
