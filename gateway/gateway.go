@@ -53,6 +53,8 @@ type Sink interface {
 	Lost(input string, n uint64)
 	// Fault says that an input cannot be read, until its next edge.
 	Fault(input string, err error)
+	// Blind says that it cannot be noticed when edges of an input are lost.
+	Blind(input string)
 }
 
 // A Link is the connection to a broker, as broker.Client is. Subscribe and OnUp
@@ -186,6 +188,9 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 		case err != nil:
 			cancel(fmt.Errorf("source: %w", err))
 		default:
+			if g.box.Flush(ctx) != nil {
+				return // only when ctx has ended meanwhile
+			}
 			g.log.Info("the source has come to its end; what it gave is being sent")
 			g.sink.finish()
 		}
@@ -208,7 +213,8 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 // by itself.
 func (g *Gateway) Close() error { return g.box.Close() }
 
-// Idle says whether the source is finished and everything is acknowledged.
+// Idle says whether the source is finished, with everything from it on disk and
+// acknowledged.
 func (g *Gateway) Idle() bool { return g.sink.done() && g.box.State().Waiting == 0 }
 
 // Ping returns once every part of the gateway has shown that it makes progress,

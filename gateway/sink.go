@@ -26,6 +26,7 @@ type sink struct {
 	machine  *pulse.Machine
 	finished bool
 	faults   map[string]string // by input, as logged
+	blind    bool
 }
 
 var _ Sink = (*sink)(nil)
@@ -91,6 +92,13 @@ func (s *sink) Fault(input string, err error) {
 	}
 }
 
+func (s *sink) Blind(input string) {
+	s.log.Warn("it cannot be noticed when edges of this input are lost", "input", input)
+	s.mu.Lock()
+	s.blind = true
+	s.mu.Unlock()
+}
+
 func (s *sink) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,10 +112,10 @@ func (s *sink) done() bool {
 	return s.finished
 }
 
-func (s *sink) sensors() []perron.SensorStatus {
+func (s *sink) sensors() (sensors []perron.SensorStatus, blind bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.machine.Sensors()
+	return s.machine.Sensors(), s.blind
 }
 
 // grace is how much later than due the machine is told: an edge that was due

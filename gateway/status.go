@@ -82,8 +82,8 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 		Site: r.cfg.Site, Gateway: r.cfg.Gateway, Online: true, Version: r.cfg.Version,
 		At: r.cfg.Now().Round(0).UTC(), Started: r.started,
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
-		Sensors: r.sink.sensors(),
 	}
+	st.Sensors, st.LossUnseen = r.sink.sensors()
 	if s.Waiting > 0 {
 		switch b, err := r.box.Read(ctx, s.Acked+1, 1); {
 		case err != nil && ctx.Err() == nil:

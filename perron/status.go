@@ -21,6 +21,9 @@ type GatewayStatus struct {
 	// that the kernel reports as lost, both since the epoch began.
 	Dropped   uint64 `json:"dropped"`
 	LostEdges uint64 `json:"lostEdges"`
+	// LossUnseen says that edges may be lost without LostEdges counting them:
+	// some input is read in a way that does not number its edges.
+	LossUnseen bool `json:"lossUnseen,omitempty"`
 	// ClockSynced is nil when the device cannot tell.
 	ClockSynced *bool          `json:"clockSynced,omitempty"`
 	Sensors     []SensorStatus `json:"sensors,omitempty"`
