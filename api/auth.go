@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -89,6 +91,7 @@ type Auth struct {
 	addrs    *limiter
 	waiting  chan struct{}
 	hashing  chan struct{}
+	logins   *prometheus.CounterVec // result; registered by the Server
 }
 
 // NewAuth makes an Auth.
@@ -98,12 +101,16 @@ func NewAuth(c AuthConfig) *Auth {
 	a := &Auth{
 		accounts: c.Accounts, trusted: c.TrustedProxies, logger: c.Logger,
 		now: time.Now, nobody: nobody(),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
+			Help: "Attempts to log in.",
+		}, []string{"result"}),
 		// Not scs.New, which starts a store of its own that nobody stops.
 		sessions: &scs.SessionManager{Codec: scs.GobCodec{}},
-		names:   newLimiter(nameBurst, namePeriod, limiterSize),
-		addrs:   newLimiter(addrBurst, addrPeriod, limiterSize),
-		waiting: make(chan struct{}, hashesAtOnce+hashesWaiting),
-		hashing: make(chan struct{}, hashesAtOnce),
+		names:    newLimiter(nameBurst, namePeriod, limiterSize),
+		addrs:    newLimiter(addrBurst, addrPeriod, limiterSize),
+		waiting:  make(chan struct{}, hashesAtOnce+hashesWaiting),
+		hashing:  make(chan struct{}, hashesAtOnce),
 	}
 	s := a.sessions
 	s.Store, s.IdleTimeout, s.Lifetime = c.Sessions, c.Idle, c.Lifetime
@@ -159,6 +166,25 @@ func fingerprint(hash string) string {
 // [ErrLogin] or a [*TooManyError] otherwise; any other error is ours. r has
 // come through Wrap.
 func (a *Auth) Login(r *http.Request, name, password string) error {
+	err := a.login(r, name, password)
+	addr := clientAddr(r, a.trusted)
+	switch _, limited := errors.AsType[*TooManyError](err); {
+	case err == nil:
+		a.logins.WithLabelValues("ok").Inc()
+		a.logger.Info("login", "user", name, "addr", addr)
+	case limited:
+		a.logins.WithLabelValues("limited").Inc()
+	case errors.Is(err, ErrLogin):
+		// Without the name: people type passwords into that field.
+		a.logins.WithLabelValues("refused").Inc()
+		a.logger.Warn("login refused", "addr", addr)
+	default:
+		a.logins.WithLabelValues("failed").Inc()
+	}
+	return err
+}
+
+func (a *Auth) login(r *http.Request, name, password string) error {
 	ctx := r.Context()
 	if err := a.allow(name, clientKey(clientAddr(r, a.trusted))); err != nil {
 		return err
@@ -189,7 +215,7 @@ func (a *Auth) Login(r *http.Request, name, password string) error {
 	}
 	a.sessions.Put(ctx, sessionUser, name)
 	a.sessions.Put(ctx, sessionKey, fingerprint(hash))
-	a.names.reset(name)
+	a.names.reset(nameKey(name))
 	return nil
 }
 
@@ -201,11 +227,14 @@ func (a *Auth) allow(name, addr string) error {
 	if len(name) > maxName {
 		return nil // such an account cannot be
 	}
-	if wait, ok := a.names.take(name, now); !ok {
+	if wait, ok := a.names.take(nameKey(name), now); !ok {
 		return &TooManyError{wait}
 	}
 	return nil
 }
+
+// nameKey is one for all spellings that could mean the same account.
+func nameKey(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
 // check hashes the password when it is its turn. Each hash takes 19 MiB, so
 // few are made at once and few may wait.

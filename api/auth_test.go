@@ -147,9 +147,12 @@ func TestGuessing(t *testing.T) {
 			t.Fatalf("attempt %d: %d", i, code)
 		}
 	}
-	// However many addresses help, and the right password does not help either.
+	// However many addresses and spellings help, and the right password does not help either.
 	if code := try("anna", password, "203.0.113.1"); code != 429 {
 		t.Errorf("attempt too many: %d", code)
+	}
+	if code := try("Anna ", password, "203.0.113.2"); code != 429 {
+		t.Errorf("another spelling: %d", code)
 	}
 	if code := try("bert", password, "203.0.113.1"); code != 200 {
 		t.Errorf("another name: %d", code)

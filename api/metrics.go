@@ -19,7 +19,7 @@ type metrics struct {
 
 const namespace, subsystem = "perrondrukte", "api"
 
-func newMetrics(reg prometheus.Registerer, live *Live) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, live *Live, auth *Auth) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "request_duration_seconds",
@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer, live *Live) (*metrics, error) {
 		}, func() float64 { return float64(f()) })
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.viewers, m.refused, m.dropped,
+		m.requests, m.viewers, m.refused, m.dropped, auth.logins,
 		counter("messages_received_total", "Messages taken in from the broker.", live.received.Load),
 		counter("messages_refused_total", "Messages from the broker that could not be used.", live.refused.Load),
 	} {

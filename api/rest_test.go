@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -348,6 +349,18 @@ func TestOperation(t *testing.T) {
 	} {
 		if !strings.Contains(m, line) {
 			t.Errorf("the metrics lack %s", line)
+		}
+	}
+}
+
+func TestOriginsAreChecked(t *testing.T) {
+	for _, bad := range []string{"*", "www.example.nl", "https://www.example.nl/", "ftp://www.example.nl", "https://"} {
+		c := Config{
+			Store: &fakeStore{}, Live: NewLive(nil, &fakeLink{}, time.Now, quietLogger()), Auth: NewAuth(AuthConfig{}),
+			Staff: &Staff{}, Now: time.Now, Logger: quietLogger(), Registry: prometheus.NewRegistry(), Origins: []string{bad},
+		}
+		if _, err := New(c); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("origin %q: %v", bad, err)
 		}
 	}
 }

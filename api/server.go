@@ -8,12 +8,14 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -96,8 +98,16 @@ type Server struct {
 
 // New puts a server together. It starts nothing.
 func New(c Config) (*Server, error) {
+	if c.Store == nil || c.Live == nil || c.Staff == nil || c.Auth == nil || c.Now == nil || c.Logger == nil || c.Registry == nil {
+		return nil, errors.New("api: Store, Live, Staff, Auth, Now, Logger and Registry are needed")
+	}
+	for _, o := range c.Origins {
+		if u, err := url.Parse(o); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != o || u.Host == "" {
+			return nil, fmt.Errorf("origin %q is not like https://www.example.nl", o)
+		}
+	}
 	c.Viewers = c.Viewers.withDefaults()
-	m, err := newMetrics(c.Registry, c.Live)
+	m, err := newMetrics(c.Registry, c.Live, c.Auth)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -129,11 +139,7 @@ func (s *Server) routes(c *Config) http.Handler {
 	mux := http.NewServeMux()
 	strict := openapi.NewStrictHandlerWithOptions(handlers{s}, nil, openapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
-			var tooBig *http.MaxBytesError
-			if !errors.As(err, &tooBig) {
-				err = &failure{status: http.StatusBadRequest, parameter: "body", detail: "the body is not JSON as it should be"}
-			}
-			problem(w, r, s.logger, err)
+			s.problem(w, r, badBody(err))
 		},
 		ResponseErrorHandlerFunc: s.problem,
 	})
@@ -162,6 +168,17 @@ func (s *Server) routes(c *Config) http.Handler {
 
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	problem(w, r, s.logger, err)
+}
+
+// badBody says what is wrong with a body, without the names of Go types.
+func badBody(err error) error {
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooBig
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return invalid(wrong.Field, wrong.Value, "a %s does not belong here", wrong.Value)
+	}
+	return &failure{status: http.StatusBadRequest, parameter: "body", detail: "the body is not a JSON object as it should be"}
 }
 
 func (s *Server) document(w http.ResponseWriter, r *http.Request) {
@@ -285,9 +302,6 @@ func (s *Server) Addr() string {
 func (s *Server) Viewers() int {
 	return s.lounge.public.hub.Size() + s.lounge.staff.hub.Size()
 }
-
-// Handler is the whole of the server without its listener, for tests.
-func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // Run answers until ctx ends, then lets running requests finish, closes the
 // websockets and waits for all that it started. Listen comes first.

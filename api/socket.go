@@ -90,6 +90,7 @@ type lounge struct {
 	logger        *slog.Logger
 
 	mu      sync.Mutex
+	conns   map[*websocket.Conn]struct{}
 	total   int
 	perIP   map[string]int
 	closing bool
@@ -100,7 +101,7 @@ func newLounge(c *Config, public, staff *view, m *metrics) *lounge {
 	l := &lounge{
 		limits: c.Viewers, trusted: c.TrustedProxies, origins: c.Origins,
 		live: c.Live, public: public, staff: staff, auth: c.Auth,
-		metrics: m, logger: c.Logger, perIP: make(map[string]int),
+		metrics: m, logger: c.Logger, perIP: make(map[string]int), conns: make(map[*websocket.Conn]struct{}),
 	}
 	l.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 10 * time.Second,
@@ -237,6 +238,7 @@ func (l *lounge) handle(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	l.wg.Add(2)
+	l.conns[conn] = struct{}{}
 	l.mu.Unlock()
 	l.metrics.viewers.WithLabelValues(v.view.name).Inc()
 	go func() {
@@ -247,6 +249,7 @@ func (l *lounge) handle(w http.ResponseWriter, r *http.Request) error {
 	go func() {
 		defer l.wg.Done()
 		defer leave()
+		defer l.forget(conn)
 		defer l.metrics.viewers.WithLabelValues(v.view.name).Dec()
 		defer conn.Close() // which ends the reader
 		defer member.Leave()
@@ -369,4 +372,21 @@ func (l *lounge) shut() {
 	l.staff.hub.Close()
 }
 
-func (l *lounge) wait() { l.wg.Wait() }
+// wait gives viewers that do not listen a moment and then hangs up.
+func (l *lounge) wait() {
+	hangUp := time.AfterFunc(2*closeTimeout, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for conn := range l.conns {
+			_ = conn.Close()
+		}
+	})
+	defer hangUp.Stop()
+	l.wg.Wait()
+}
+
+func (l *lounge) forget(conn *websocket.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, conn)
+}

@@ -300,6 +300,7 @@ func TestShutdownClosesSockets(t *testing.T) {
 	r := newRig(t, nil)
 	conn := r.mustWatch("")
 	next(t, conn)
+	r.mustWatch("") // never reads
 	started := time.Now()
 	r.stop()
 	if d := time.Since(started); d > 5*time.Second {
