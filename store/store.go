@@ -170,6 +170,14 @@ var farthest = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func storable(t time.Time) bool { return !t.Before(perron.Earliest) && t.Before(farthest) }
 
+// CheckTime is an error when a store cannot hold the time.
+func CheckTime(t time.Time) error {
+	if !storable(t) {
+		return fmt.Errorf("time %v cannot be stored", t)
+	}
+	return nil
+}
+
 // Nanos is t in nanoseconds since 1970, brought into the range that stores can
 // hold, so that any time may bound a query.
 func Nanos(t time.Time) int64 {

@@ -113,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 		fill(t, s, acked, 1)
 	}
 	// Smaller writes find no room either, or find it: both are told.
-	if err := s.SaveSamples(t.Context(), "poort", make([]perron.Sample, 1)); err != nil && !errors.Is(err, store.ErrFull) {
+	if err := s.SaveSamples(t.Context(), "poort", []perron.Sample{{Estimate: perron.Estimate{At: base}}}); err != nil && !errors.Is(err, store.ErrFull) {
 		t.Fatal(err)
 	}
 	if err := os.Remove(ballast); err != nil {

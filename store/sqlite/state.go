@@ -26,6 +26,9 @@ func (s *Store) SaveSamples(ctx context.Context, site string, samples []perron.S
 		}
 		for i := range samples {
 			v := &samples[i]
+			if err := store.CheckTime(v.At); err != nil {
+				return err
+			}
 			var recounted any
 			if !v.Recounted.IsZero() {
 				recounted = v.Recounted.UnixNano()
@@ -72,26 +75,34 @@ func (s *Store) Samples(ctx context.Context, site string, from, to time.Time) ([
 // SaveForecast stores a forecast, replaces the one of the same origin, and
 // drops the site's forecasts that are older than the retention before it.
 func (s *Store) SaveForecast(ctx context.Context, f perron.Forecast) error {
-	data, err := store.EncodeForecast(&f)
-	if err == nil {
-		err = s.writeNamed(ctx, func(tx *sql.Tx, n *naming) error {
-			site, err := n.id(ctx, f.Site)
-			if err != nil {
-				return err
-			}
-			_, err = tx.ExecContext(ctx, "INSERT INTO forecast (site, origin, data) VALUES (?,?,?) ON CONFLICT (site, origin) DO UPDATE SET data = excluded.data",
-				site, f.Origin.UnixNano(), data)
-			if err != nil || s.retention < 0 {
-				return err
-			}
-			_, err = tx.ExecContext(ctx, "DELETE FROM forecast WHERE site = ? AND origin < ?", site, f.Origin.Add(-s.retention).UnixNano())
-			return err
-		})
-	}
+	err := s.saveForecast(ctx, &f)
 	if err != nil {
 		return fmt.Errorf("save forecast of %s: %w", f.Site, err)
 	}
 	return nil
+}
+
+func (s *Store) saveForecast(ctx context.Context, f *perron.Forecast) error {
+	if err := store.CheckTime(f.Origin); err != nil {
+		return err
+	}
+	data, err := store.EncodeForecast(f)
+	if err != nil {
+		return err
+	}
+	return s.writeNamed(ctx, func(tx *sql.Tx, n *naming) error {
+		site, err := n.id(ctx, f.Site)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO forecast (site, origin, data) VALUES (?,?,?) ON CONFLICT (site, origin) DO UPDATE SET data = excluded.data",
+			site, f.Origin.UnixNano(), data)
+		if err != nil || s.retention < 0 {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM forecast WHERE site = ? AND origin < ?", site, f.Origin.Add(-s.retention).UnixNano())
+		return err
+	})
 }
 
 // Forecasts returns the forecasts of a site by origin.
@@ -124,6 +135,9 @@ func (s *Store) SaveAction(ctx context.Context, a perron.Action) error {
 }
 
 func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
+	if err := store.CheckTime(a.At); err != nil {
+		return err
+	}
 	text := ""
 	if len(a.Text) > 0 {
 		b, err := json.Marshal(a.Text)
