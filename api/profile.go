@@ -43,6 +43,7 @@ func (p *profiles) get(ctx context.Context, site *perron.Site, weeks int, now ti
 	p.mu.Lock()
 	kept, ok := p.kept[key]
 	p.mu.Unlock()
+	// A clock that was set back must not keep it for ever.
 	if ok && now.Before(kept.until) && now.After(kept.until.Add(-keepProfile-time.Second)) {
 		return kept.profile, nil
 	}
