@@ -158,10 +158,13 @@ func (r *road) presence(i int, at time.Time, on bool) {
 	}
 }
 
-// letIn is the rate, a minute, at which a waiting vehicle is let in.
+// letIn is the rate, a minute, at which the head of a queue is let in. A queue
+// stands before a full yard only, so wherever a full yard is plausible it is
+// the exits that set the pace.
 func (r *road) letIn(full, exits float64) float64 {
 	lane := r.lanes * 60 / entrance
-	return (1-full)*lane + full*math.Min(lane, math.Max(exits, 0.2*r.unit))
+	full = min(1, full/0.3)
+	return (1-full)*lane + full*min(lane, max(exits, 0.3*r.unit))
 }
 
 // pass lets dt seconds pass.
@@ -173,39 +176,38 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 		return
 	}
 	minutes := dt / 60
-	lane := r.lanes * 60 / entrance
-	quiet := 1.0
+	quiet := 1.0 // the likelihood of no entry while there is a queue
 	if v.open {
-		quiet = math.Exp(-timing * r.letIn(v.full, v.exits) * minutes)
+		quiet = math.Exp(-r.letIn(v.full, v.exits) * minutes)
 	}
 	for a, f := range arrivalFactors {
 		rate := f * r.unit
 		p := r.p[a*r.size : (a+1)*r.size]
 		// Without a queue one only forms when the yard is full or the lanes
-		// cannot keep up.
-		block := 1.0
-		if v.open {
-			block = v.full + (1-v.full)*math.Min(1, rate/lane)*0.3
-		}
-		if !v.open && r.reach > 0 {
+		// cannot keep up, and others would be seen to enter.
+		block, alone := 1.0, 1.0
+		switch {
+		case v.open:
+			block = r.blocked(rate, v.full)
+			alone = math.Exp(-rate * (1 - block) * minutes)
+		case r.reach > 0:
 			block = 0.2 // early visitors: the loops will tell
-		} else if !v.open {
+		default:
 			block = 0.02
 		}
 		last := len(p) - 1
-		join := math.Min(0.9, rate*minutes)
 		for q := last; q > 0; q-- {
-			from := join
+			stay := 1.0
+			if q < last {
+				stay -= r.joins(q, rate, minutes)
+			}
+			from := r.joins(q-1, rate, minutes) * quiet
 			if q == 1 {
-				from *= block
+				from = r.joins(0, rate, minutes) * block * alone
 			}
-			stay := 1 - join
-			if q == last {
-				stay = 1
-			}
-			p[q] = p[q]*stay*quiet + p[q-1]*from*condition(q-1, quiet)
+			p[q] = p[q]*stay*quiet + p[q-1]*from
 		}
-		p[0] *= 1 - join*block
+		p[0] *= (1 - r.joins(0, rate, minutes)*block) * alone
 	}
 	r.listen(at, dt)
 	if r.untilMix -= dt; r.untilMix <= 0 {
@@ -221,13 +223,18 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	}
 }
 
-// condition is the evidence factor of a state: silence at the entrance speaks
-// against a queue only where there is one.
-func condition(q int, quiet float64) float64 {
-	if q == 0 {
-		return 1
-	}
-	return quiet
+// blocked is the probability that someone who comes to an empty road has to
+// wait: no bay is free, or the lanes are taken.
+func (r *road) blocked(rate, full float64) float64 {
+	lane := r.lanes * 60 / entrance
+	return min(0.99, full+(1-full)*min(1, rate/lane)*0.3)
+}
+
+// joins is the probability that one more vehicle joins behind q others: fewer
+// do when the wait looks long.
+func (r *road) joins(q int, rate, minutes float64) float64 {
+	wait := float64(q) / r.unit / 50
+	return min(0.9, rate*minutes/(1+wait*wait))
 }
 
 // listen lets the loops talk the belief over: states that contradict a loop
@@ -294,10 +301,10 @@ func (r *road) entry(_ time.Time, full, exits float64, open bool) {
 	}
 	queued := 1 - r.marg[0]
 	r.entries += queued
-	withQueue := math.Pow(r.letIn(full, exits), timing)
+	withQueue := r.letIn(full, exits)
 	for a, f := range arrivalFactors {
 		p := r.p[a*r.size : (a+1)*r.size]
-		alone := math.Pow(f*r.unit, timing)
+		alone := f * r.unit * (1 - r.blocked(f*r.unit, full))
 		p[0] = p[0]*alone + p[1]*withQueue
 		for q := 1; q < len(p)-1; q++ {
 			p[q] = p[q+1] * withQueue
@@ -335,9 +342,11 @@ func (r *road) question(at time.Time, full, prior float64) answer {
 }
 
 // wait is the time until a newcomer is inside: as many admissions as vehicles
-// wait ahead and one for itself. Admissions are taken as a Poisson process
-// whose rate is known from as many entries, so that the wait behind q vehicles
-// has mean (q+1)/rate and variance (q+1)/rate² + ((q+1)/rate)²/known.
+// wait ahead, and one of its own that on average is partly over. Were they a
+// Poisson process with a rate that is known from k entries, the wait behind s
+// admissions would have mean s/rate and variance s/rate² + (s/rate)²/k (the
+// queue-length estimator of Ibrahim and Whitt, M&SOM 11, 2009, with an unknown
+// rate); exits of many bays are more even than that, hence the factors.
 func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Interval {
 	const points = 15
 	var mean, sd, weight [points]float64
@@ -347,12 +356,12 @@ func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Int
 			used--
 			w += weight[used]
 		}
-		steps := q + 1
-		if q < 0.5 { // no queue: the entrance, and a bay if none is free
+		steps := q + 0.7 // the next admission is under way, and some give up
+		if q < 0.5 {     // no queue: the entrance, and a bay if none is free
 			steps = full
 		}
 		mean[used] = steps/rate + entrance/60
-		sd[used] = math.Sqrt(steps/rate/rate + steps*steps/rate/rate/known + 0.01)
+		sd[used] = math.Sqrt(0.6*steps/rate/rate + 0.7*steps*steps/rate/rate/known + 0.01)
 		weight[used] = w
 		used++
 	}

@@ -20,6 +20,7 @@ var errorRates = []errorRate{
 	{0.05, 0.02, 0.12},
 	{0.12, 0.02, 0.06},
 	{0.22, 0.02, 0.04},
+	{0.02, 0.99, 0.01}, // the exit counter is dead
 }
 
 // dwellFactors are hypotheses on the dwell time, as factors on the site's
@@ -190,16 +191,16 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 			p := y.row(i, j)
 			quiet := math.Exp(-rate * (1 - e.out) * minutes)
 			unseen := rate * e.out * minutes
-			w := 1.0
+			// n·unseen leave for n-1, and w = quiet to the power n.
 			last := len(p) - 1
-			for n := 0; n <= last; n++ {
-				v := p[n] * (1 - math.Min(1, float64(n)*unseen))
-				if n < last {
-					v += p[n+1] * math.Min(1, float64(n+1)*unseen)
-				}
-				p[n] = v * w
+			w, gone := 1.0, 0.0
+			for n := range last {
+				next := min(1, float64(n+1)*unseen)
+				p[n] = (p[n]*(1-gone) + p[n+1]*next) * w
 				w *= quiet
+				gone = next
 			}
+			p[last] *= (1 - gone) * w
 		}
 	}
 	if y.untilMix -= dt; y.untilMix <= 0 {
@@ -214,24 +215,48 @@ func (y *yard) row(dwell, errs int) []float64 {
 	return y.p[k : k+y.size]
 }
 
-// settle normalises, sums up and repairs: a belief that the events have ruled
-// out altogether starts again from what the entries of late make likely.
+// settle sums up, and repairs: a belief that the events have ruled out
+// altogether starts again from what the entries of late make likely. The sums
+// are those of probabilities; p itself is scaled only when it gets small.
 func (y *yard) settle() {
-	if !normalise(y.p) {
+	total := y.sums()
+	if !(total > 1e-250) || math.IsInf(total, 0) {
 		y.restart()
+		total = y.sums()
 	}
+	f := 1 / total
+	if total < 1e-60 {
+		for i := range y.p {
+			y.p[i] *= f
+		}
+	}
+	for n := range y.marg {
+		y.marg[n] *= f
+	}
+	for i := range y.mass {
+		y.mass[i] *= f
+		y.mean[i] *= f
+	}
+}
+
+func (y *yard) sums() (total float64) {
 	clear(y.marg)
 	for i := range dwellFactors {
 		var mass, mean float64
 		for j := range errorRates {
-			for n, v := range y.row(i, j) {
-				y.marg[n] += v
+			marg := y.marg
+			x := 0.0
+			for n, v := range y.row(i, j)[:len(marg)] {
+				marg[n] += v
 				mass += v
-				mean += v * float64(n)
+				mean += v * x
+				x++
 			}
 		}
 		y.mass[i], y.mean[i] = mass, mean
+		total += mass
 	}
+	return total
 }
 
 func (y *yard) restart() {
@@ -417,10 +442,11 @@ func (y *yard) empty() {
 
 func (y *yard) interval() perron.Interval { return quantiles(y.marg) }
 
-// fullness is the probability that no bay is free.
+// fullness is the probability that no bay is free, or nearly none: the belief
+// is never sharp enough to tell the last bay.
 func (y *yard) fullness() float64 {
 	var sum float64
-	for _, v := range y.marg[min(y.bays, len(y.marg)):] {
+	for _, v := range y.marg[y.bays-y.bays/16-1:] {
 		sum += v
 	}
 	return math.Min(1, sum)
