@@ -193,6 +193,10 @@ func explain(ctx context.Context, err error) error {
 	if strings.Contains(err.Error(), "no space left on device") {
 		return fmt.Errorf("%w: %v", store.ErrFull, err)
 	}
+	// 1.8 answers a question about a bucket that it does not have with 500.
+	if strings.HasSuffix(strings.TrimSpace(err.Error()), "no database") {
+		return fmt.Errorf("there is no such bucket: %w", err)
+	}
 	var e *influxhttp.Error
 	if errors.As(err, &e) && e.StatusCode >= 400 && e.StatusCode < 500 &&
 		e.StatusCode != http.StatusTooManyRequests && e.StatusCode != http.StatusRequestTimeout {

@@ -10,12 +10,19 @@ import (
 
 var _ storetest.Store = (*influx.Store)(nil)
 
-func TestContract(t *testing.T) {
+// TestStore runs everything that one server can serve.
+func TestStore(t *testing.T) {
 	server := influxtest.Start(t)
-	storetest.Run(t, func(t *testing.T) storetest.Opener {
-		bucket := server.Bucket()
-		return func(t *testing.T) storetest.Store { return open(t, server, bucket) }
+	t.Run("Contract", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) storetest.Opener {
+			bucket := server.Bucket()
+			return func(t *testing.T) storetest.Store { return open(t, server, bucket) }
+		})
 	})
+	t.Run("BrokenAnywhere", func(t *testing.T) { testBrokenAnywhere(t, server) })
+	t.Run("HandOver", func(t *testing.T) { testHandOver(t, server) })
+	t.Run("EmptyAnswer", func(t *testing.T) { testEmptyAnswer(t, server) })
+	t.Run("OpenErrors", func(t *testing.T) { testOpenErrors(t, server) })
 }
 
 func open(t testing.TB, server *influxtest.Server, bucket string) *influx.Store {

@@ -87,6 +87,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"Canceled", testCanceled},
 		{"Reopen", testReopen},
 		{"RollupsEqualRecount", testProperty},
+		{"Recording", testRecording},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, fresh(t)) })
 	}

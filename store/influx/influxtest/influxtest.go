@@ -55,8 +55,14 @@ type Server struct {
 // CI, when there is no server to run.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
+	return StartIn(tb, tb.TempDir())
+}
+
+// StartIn is Start with a folder for the data.
+func StartIn(tb testing.TB, dir string) *Server {
+	tb.Helper()
 	s := &Server{
-		Token: user + ":" + password, tb: tb, binary: binary(tb), dir: tb.TempDir(),
+		Token: user + ":" + password, tb: tb, binary: binary(tb), dir: dir,
 		httpAddr: "127.0.0.1:0", rpcAddr: "127.0.0.1:0",
 	}
 	tb.Cleanup(s.Kill)

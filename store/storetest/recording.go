@@ -1,0 +1,111 @@
+package storetest
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store"
+)
+
+// testRecording stores a week of real passages, unsorted and with thousands of
+// equal stamps, as three gateways, and compares counts by gate and day with the
+// file.
+func testRecording(t *testing.T, o Opener) {
+	f, err := os.Open(recording(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateways := map[string][]store.Entry{}
+	want := map[perron.Count]bool{}
+	days := map[string]*perron.Count{}
+	for _, line := range lines[1:] {
+		at, err := time.ParseInLocation(time.DateTime, line[0], perron.Amsterdam)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate, kind := "gate-"+line[1], perron.In
+		if line[2] == "1" {
+			kind = perron.Out
+		}
+		gateways[gate] = append(gateways[gate], entry(at, gate, kind))
+		day := perron.DateOf(at).Start()
+		key := gate + day.String()
+		if days[key] == nil {
+			days[key] = &perron.Count{Start: day, Gate: gate}
+		}
+		if kind == perron.In {
+			days[key].In++
+		} else {
+			days[key].Out++
+		}
+	}
+	for _, c := range days {
+		want[*c] = true
+	}
+	s := open(t, o)
+	started := time.Now()
+	for gateway, entries := range gateways {
+		next := uint64(1)
+		for part := range slices.Chunk(entries, 1000) {
+			b := batch(gateway, "e1", 1, next, part...)
+			next += uint64(len(part))
+			commit(t, s, b, store.Result{Acked: next - 1, Stored: len(part)})
+		}
+	}
+	took := time.Since(started)
+	t.Logf("%d events in %v, %.0f a second", len(lines)-1, took.Round(time.Millisecond), float64(len(lines)-1)/took.Seconds())
+
+	from := time.Date(2016, 10, 1, 0, 0, 0, 0, time.UTC)
+	got := counts(t, s, store.CountQuery{Site: site, From: from, To: from.AddDate(0, 1, 0), Step: perron.Day, ByGate: true})
+	for _, c := range got {
+		if !want[c] {
+			t.Errorf("counted %+v, the file says otherwise", c)
+		}
+		delete(want, c)
+	}
+	for c := range want {
+		t.Errorf("not counted: %+v", c)
+	}
+	if n := len(events(t, s, site, long, farAhead)); n != len(lines)-1 {
+		t.Errorf("%d events, the file has %d", n, len(lines)-1)
+	}
+}
+
+// recording finds the file beside the repository.
+func recording(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the working directory")
+		}
+		dir = parent
+	}
+	path := filepath.Join(dir, "..", "shared", "data", "tollgate", "passages.csv")
+	if _, err := os.Stat(path); err != nil {
+		msg := fmt.Sprintf("the recording ../shared/data/tollgate/passages.csv is absent: %v", err)
+		if os.Getenv("CI") == "true" {
+			t.Fatal(msg)
+		}
+		t.Skip(msg)
+	}
+	return path
+}
