@@ -1,0 +1,254 @@
+package gpio
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+)
+
+// From <linux/gpio.h>.
+const (
+	flagActiveLow    = 1 << 1
+	flagInput        = 1 << 2
+	flagEdgeRising   = 1 << 4
+	flagEdgeFalling  = 1 << 5
+	flagPullUp       = 1 << 8
+	flagPullDown     = 1 << 9
+	flagBiasDisabled = 1 << 10
+
+	// bufferSize is how many edges the kernel keeps for a line that nobody
+	// reads; more than 16 for each line of a request is cut down to this.
+	bufferSize = 1024
+	eventSize  = int(unsafe.Sizeof(unix.GPIOV2LineEvent{}))
+)
+
+// A line is an input as the kernel hands it out.
+type line struct {
+	Input
+	fd      int
+	settled bool // the kernel debounces
+	last    uint32
+	level   func() (bool, error)
+}
+
+// openLine asks the kernel for a pin with its edges.
+func openLine(p *pin) (*line, error) {
+	chip, err := os.Open(p.chip.Path())
+	if err != nil {
+		return nil, fmt.Errorf("gpio: input %s: %w", p.ID, err)
+	}
+	defer chip.Close()
+	req := unix.GPIOV2LineRequest{Num_lines: 1, Event_buffer_size: bufferSize}
+	req.Offsets[0] = uint32(p.line.Number())
+	copy(req.Consumer[:len(req.Consumer)-1], "perron-gateway")
+	req.Config.Flags = flagInput | flagEdgeRising | flagEdgeFalling
+	if p.ActiveLow {
+		req.Config.Flags |= flagActiveLow
+	}
+	bias := map[Pull]uint64{PullUp: flagPullUp, PullDown: flagPullDown, PullNone: flagBiasDisabled}[p.Pull]
+	req.Config.Flags |= bias
+	if p.Debounce > 0 {
+		req.Config.Num_attrs = 1
+		attr := &req.Config.Attrs[0]
+		attr.Mask = 1
+		attr.Attr.Id = unix.GPIO_V2_LINE_ATTR_ID_DEBOUNCE
+		// A union: debounce_period_us is 32 bits at the place of flags.
+		*(*uint32)(unsafe.Pointer(&attr.Attr.Flags)) = uint32(p.Debounce.Microseconds())
+	}
+	l := &line{Input: p.Input, settled: p.Debounce > 0}
+	err = l.request(chip, &req)
+	if l.settled && refused(err) { // a chip without debounce
+		l.settled, req.Config.Num_attrs = false, 0
+		req.Config.Attrs[0] = unix.GPIOV2LineConfigAttribute{}
+		err = l.request(chip, &req)
+	}
+	if p.Pull == PullNone && refused(err) { // a chip without bias has none to switch off
+		req.Config.Flags &^= bias
+		err = l.request(chip, &req)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		return nil, p.busy(p.line.Consumer())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gpio: input %s: request pin %s: %w", p.ID, p.Pin, err)
+	}
+	return l, nil
+}
+
+func refused(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY)
+}
+
+func (l *line) request(chip *os.File, req *unix.GPIOV2LineRequest) error {
+	if err := ioctl(int(chip.Fd()), unix.GPIO_V2_GET_LINE_IOCTL, unsafe.Pointer(req)); err != nil {
+		return err
+	}
+	l.fd = int(req.Fd)
+	if err := unix.SetNonblock(l.fd, true); err != nil {
+		return errors.Join(err, unix.Close(l.fd))
+	}
+	l.level = func() (bool, error) {
+		v := unix.GPIOV2LineValues{Mask: 1}
+		err := ioctl(l.fd, unix.GPIO_V2_LINE_GET_VALUES_IOCTL, unsafe.Pointer(&v))
+		return v.Bits&1 == 1, err
+	}
+	return nil
+}
+
+func ioctl(fd int, request uint, arg unsafe.Pointer) error {
+	for {
+		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(arg))
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return e
+		}
+	}
+}
+
+func (l *line) close() { _ = unix.Close(l.fd) } // nothing was written
+
+// arrived is an edge of a line, or a loss, as the kernel numbered it.
+type arrived struct {
+	line   *line
+	stamp  uint64 // nanoseconds of CLOCK_MONOTONIC
+	active bool
+	lost   uint32 // edges between the one before and this one
+}
+
+// readLines delivers the edges of all lines, in the order of their times, until
+// ctx ends or a line cannot be read.
+func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func() time.Time) error {
+	r, w, err := os.Pipe() // wakes poll at the end
+	if err != nil {
+		return fmt.Errorf("gpio: %w", err)
+	}
+	defer r.Close()
+	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
+	defer func() {
+		if stop() {
+			_ = w.Close()
+		}
+	}()
+	fds := []unix.PollFd{{Fd: int32(r.Fd()), Events: unix.POLLIN}}
+	for _, l := range lines {
+		if err := l.know(ctx, sink, now); err != nil {
+			return err
+		}
+		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	}
+	buf := make([]unix.GPIOV2LineEvent, 64)
+	var batch []arrived
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("gpio: wait for edges: %w", err)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		batch = batch[:0]
+		var unsure []*line // a buffer that was full may have lost its newest edges
+		for i, l := range lines {
+			if fds[i+1].Revents == 0 {
+				continue
+			}
+			n := len(batch)
+			if batch, err = l.drain(batch, buf); err != nil {
+				err = fmt.Errorf("gpio: input %s: read pin %s: %w", l.ID, l.Pin, err)
+				sink.Fault(l.ID, err)
+				return err
+			}
+			if len(batch)-n >= bufferSize || slices.ContainsFunc(batch[n:], func(a arrived) bool { return a.lost > 0 }) {
+				unsure = append(unsure, l)
+			}
+		}
+		slices.SortStableFunc(batch, func(a, b arrived) int { return cmp.Compare(a.stamp, b.stamp) })
+		if err := deliver(ctx, batch, sink, now); err != nil {
+			return err
+		}
+		for _, l := range unsure {
+			if err := l.know(ctx, sink, now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// know tells the level as it is.
+func (l *line) know(ctx context.Context, sink gateway.Sink, now func() time.Time) error {
+	active, err := l.level()
+	if err != nil {
+		err = fmt.Errorf("gpio: input %s: read level of pin %s: %w", l.ID, l.Pin, err)
+		sink.Fault(l.ID, err)
+		return err
+	}
+	return sink.Edge(ctx, pulse.Edge{Input: l.ID, Time: now(), Active: active, Known: true})
+}
+
+// drain reads what the kernel has of a line.
+func (l *line) drain(batch []arrived, buf []unix.GPIOV2LineEvent) ([]arrived, error) {
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&buf[0])), len(buf)*eventSize)
+	for {
+		n, err := unix.Read(l.fd, bytes)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return batch, nil
+		case err != nil:
+			return batch, err
+		case n == 0:
+			return batch, io.ErrUnexpectedEOF
+		case n%eventSize != 0:
+			return batch, fmt.Errorf("%d bytes are no number of events of %d bytes", n, eventSize)
+		}
+		for _, e := range buf[:n/eventSize] {
+			// The numbers of a line begin at 1 and may wrap.
+			lost := e.Line_seqno - l.last - 1
+			l.last = e.Line_seqno
+			batch = append(batch, arrived{
+				line: l, stamp: e.Timestamp_ns, lost: lost,
+				active: e.Id == unix.GPIO_V2_LINE_EVENT_RISING_EDGE, // logical: active low is taken into account
+			})
+		}
+	}
+}
+
+// deliver hands edges over with the gateway's time.
+func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func() time.Time) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var mono unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		return fmt.Errorf("gpio: read clock: %w", err)
+	}
+	wall := now()
+	for _, a := range batch {
+		at := wall.Add(-time.Duration(mono.Nano() - int64(a.stamp)))
+		if a.line.settled {
+			// The kernel stamps a debounced edge when it has lasted long enough.
+			at = at.Add(-a.line.Debounce)
+		}
+		if a.lost > 0 {
+			sink.Lost(a.line.ID, uint64(a.lost))
+		}
+		if err := sink.Edge(ctx, pulse.Edge{Input: a.line.ID, Time: at, Active: a.active, Settled: a.line.settled}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package gpio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// wire is a line whose kernel is the test.
+type wire struct {
+	*line
+	w    int
+	high bool
+}
+
+func newWire(t *testing.T, in Input) *wire {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{line: &line{Input: in, fd: fds[0]}, w: fds[1]}
+	w.level = func() (bool, error) { return w.high, nil }
+	t.Cleanup(func() { w.close(); _ = unix.Close(w.w) })
+	return w
+}
+
+// edge is an event of the kernel: its number on the line, and how long ago.
+func (w *wire) edge(t *testing.T, number uint32, ago time.Duration, rising bool) {
+	t.Helper()
+	var mono unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		t.Fatal(err)
+	}
+	e := unix.GPIOV2LineEvent{
+		Timestamp_ns: uint64(mono.Nano() - int64(ago)), Id: unix.GPIO_V2_LINE_EVENT_FALLING_EDGE,
+		Line_seqno: number,
+	}
+	if rising {
+		e.Id = unix.GPIO_V2_LINE_EVENT_RISING_EDGE
+	}
+	if _, err := unix.Write(w.w, unsafe.Slice((*byte)(unsafe.Pointer(&e)), eventSize)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, n int, lines ...*wire) (*recorder, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	rec := &recorder{stopAt: n, stop: cancel}
+	var all []*line
+	for _, w := range lines {
+		all = append(all, w.line)
+	}
+	err := readLines(ctx, all, rec, time.Now)
+	return rec, err
+}
+
+func TestEdgesOfTwoLinesComeInOrder(t *testing.T) {
+	a, b := newWire(t, Input{ID: "a"}), newWire(t, Input{ID: "b", Debounce: 10 * time.Millisecond})
+	b.settled, b.high = true, true
+	b.edge(t, 1, 300*time.Millisecond, true)
+	b.edge(t, 2, 100*time.Millisecond, false)
+	a.edge(t, 1, 400*time.Millisecond, true)
+	a.edge(t, 2, 200*time.Millisecond, false)
+	before := time.Now()
+	rec, err := read(t, 6, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a=false", "b=true", "a+", "b+ settled", "a-", "b- settled"}
+	if d := cmp.Diff(want, rec.said); d != "" {
+		t.Errorf("edges (-want +got)\n%s", d)
+	}
+	for i, ago := range []time.Duration{400, 310, 200, 110} { // a settled edge began before its debounce
+		want := before.Add(-ago * time.Millisecond)
+		if off := rec.at[2+i].Sub(want).Abs(); off > 50*time.Millisecond {
+			t.Errorf("edge %d is %v off", i, off)
+		}
+	}
+}
+
+// A gap in the numbers of a line is counted, and the level read again.
+func TestGapIsLost(t *testing.T) {
+	a := newWire(t, Input{ID: "a"})
+	a.edge(t, 1, 5*time.Second, true)
+	a.edge(t, 2, 4*time.Second, false)
+	a.edge(t, 700, 3*time.Second, false)
+	a.high = true
+	rec, err := read(t, 6, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a=true", "a+", "a-", "a lost 697", "a-", "a=true"}
+	if d := cmp.Diff(want, rec.said); d != "" {
+		t.Errorf("edges (-want +got)\n%s", d)
+	}
+}
+
+// When the kernel's buffer was full, its newest edges may be gone without a
+// number after them to tell: the level is read again.
+func TestFullBuffer(t *testing.T) {
+	a := newWire(t, Input{ID: "a"})
+	for i := range uint32(bufferSize) {
+		a.edge(t, i+1, time.Second, i%2 == 0)
+	}
+	a.high = true
+	rec, err := read(t, bufferSize+2, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := rec.said[len(rec.said)-1]; last != "a=true" {
+		t.Errorf("after a full buffer: %s", last)
+	}
+}
+
+func TestLineThatGoes(t *testing.T) {
+	a := newWire(t, Input{ID: "a", Pin: "GPIO17"})
+	if err := unix.Close(a.w); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := read(t, 99, a)
+	if err == nil || !strings.Contains(err.Error(), "input a: read pin GPIO17") {
+		t.Errorf("got %v", err)
+	}
+	if d := cmp.Diff([]string{"a=false", "a fault"}, rec.said); d != "" {
+		t.Error(d)
+	}
+	a.w = 0
+	b := newWire(t, Input{ID: "b"})
+	b.level = func() (bool, error) { return false, errors.New("gone") }
+	if _, err := read(t, 99, b); err == nil || !strings.Contains(err.Error(), "gone") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The sizes are those of the kernel's header, on 32 bits too.
+func TestSizes(t *testing.T) {
+	got := fmt.Sprint(unsafe.Sizeof(unix.GPIOV2LineEvent{}), unsafe.Sizeof(unix.GPIOV2LineRequest{}), unsafe.Sizeof(unix.GPIOV2LineValues{}))
+	if got != "48 592 16" {
+		t.Errorf("event, request, values: %s bytes", got)
+	}
+}
