@@ -1,0 +1,296 @@
+// Package collector turns what gateways send into what is stored and shown.
+//
+// Each gateway has a worker: it decodes batches, judges every event, commits
+// in one transaction and only then acknowledges. What was sent twice changes
+// nothing and is acknowledged again; what came too early is not stored, and the
+// repeated acknowledgement tells the gateway where to go on.
+//
+// Each site has a live state: the events since the last night, in the order of
+// their own time, run through an estimator. It is rebuilt when events come
+// late, and from the store when the collector starts, so that a restart needs
+// no message to know today. Beside it a slower loop keeps the history of
+// samples, makes the forecast, and learns from the past again when that has
+// changed.
+//
+// Lock order: live.commits before live.mu.
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store"
+)
+
+// A Store keeps events, actions, samples and forecasts. Errors that are
+// [store.ErrFull] or [store.ErrUnavailable] are tried again.
+type Store interface {
+	Commit(ctx context.Context, b store.Batch) (store.Result, error)
+	Events(ctx context.Context, site string, from, to time.Time) iter.Seq2[perron.Record, error]
+	Counts(ctx context.Context, q store.CountQuery) ([]perron.Count, error)
+	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
+	SaveSamples(ctx context.Context, site string, samples []perron.Sample) error
+	Samples(ctx context.Context, site string, from, to time.Time) ([]perron.Sample, error)
+	SaveForecast(ctx context.Context, f perron.Forecast) error
+	Losses(ctx context.Context, site string, from, to time.Time) ([]store.Loss, error)
+}
+
+// A Link is a connection to the broker.
+type Link interface {
+	// Subscribe is called before the link runs. Handlers only enqueue.
+	Subscribe(filter string, handle func(broker.Message))
+	Publish(ctx context.Context, m broker.Message) error
+}
+
+// An Estimator follows one site. A fresh one has an empty yard. Events and
+// recounts come in the order of their time; Estimate may be asked at any
+// time and changes nothing that a later event depends on.
+type Estimator interface {
+	Observe(e perron.Event)
+	Recount(at time.Time, vehicles int)
+	Estimate(now time.Time) perron.Estimate
+}
+
+// A Forecaster looks ahead at one site. History and recent are counts a
+// quarter of an hour, gates summed; quarters without a passage may be missing
+// and the running quarter is not among them. The estimate given to Forecast has
+// a zero At when nothing is known of the present.
+type Forecaster interface {
+	Refit(history []perron.Count)
+	Forecast(origin time.Time, recent []perron.Count, now perron.Estimate) perron.Forecast
+	Typical(at time.Time) (perron.Slot, bool)
+}
+
+// Config of a collector.
+type Config struct {
+	Sites         []*perron.Site
+	Store         Store
+	Link          Link
+	NewEstimator  func(*perron.Site) Estimator
+	NewForecaster func(*perron.Site) Forecaster
+	Now           func() time.Time // time.Now by default
+	// StaleAfter is how long a state stays valid after the sensors last reported
+	// everything; 5 minutes by default.
+	StaleAfter time.Duration
+	// HistoryDays is how much of the past the forecast learns from; 60 by default.
+	HistoryDays int
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // nil for no metrics
+}
+
+// A Collector serves the sites of its configuration.
+type Collector struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	rare    *rarely
+	sites   map[string]*live
+	workers map[gatewayKey]*worker
+	order   []*worker
+	running atomic.Bool
+}
+
+type gatewayKey struct{ site, gateway string }
+
+// New subscribes and starts nothing; messages wait until Run.
+func New(cfg Config) (*Collector, error) {
+	switch {
+	case cfg.Store == nil:
+		return nil, errors.New("collector without a store")
+	case cfg.Link == nil:
+		return nil, errors.New("collector without a link")
+	case cfg.NewEstimator == nil || cfg.NewForecaster == nil:
+		return nil, errors.New("collector without an estimator or a forecaster")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.StaleAfter <= 0 {
+		cfg.StaleAfter = 5 * time.Minute
+	}
+	if cfg.HistoryDays <= 0 {
+		cfg.HistoryDays = 60
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Collector{
+		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: newRarely(time.Minute),
+		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker),
+	}
+	for _, site := range cfg.Sites {
+		if c.sites[site.ID] != nil {
+			return nil, fmt.Errorf("site %q is configured twice", site.ID)
+		}
+		l := newLive(c, site)
+		c.sites[site.ID] = l
+		for _, gateway := range site.Gateways {
+			key := gatewayKey{site.ID, gateway}
+			if c.workers[key] != nil {
+				return nil, fmt.Errorf("gateway %q is configured twice at site %q", gateway, site.ID)
+			}
+			w := newWorker(c, l, gateway)
+			c.workers[key] = w
+			c.order = append(c.order, w)
+		}
+	}
+	cfg.Link.Subscribe(broker.EventsFilter, c.onEvents)
+	cfg.Link.Subscribe(broker.StatusFilter, c.onStatus)
+	cfg.Link.Subscribe(broker.ActionsFilter, c.onAction)
+	return c, nil
+}
+
+// Run collects until ctx ends and waits for what it started. It returns nil;
+// a store that fails is asked again.
+func (c *Collector) Run(ctx context.Context) error {
+	if !c.running.CompareAndSwap(false, true) {
+		return errors.New("collector runs already")
+	}
+	var wg sync.WaitGroup
+	for _, l := range c.sites {
+		wg.Go(func() { l.run(ctx) })
+		wg.Go(func() { l.out.run(ctx, c) })
+		wg.Go(func() { l.watchActions(ctx) })
+		wg.Go(func() { newKeeper(l).run(ctx) })
+	}
+	for _, w := range c.order {
+		wg.Go(func() { w.run(ctx) })
+		wg.Go(func() { w.acks.run(ctx, w) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// onEvents puts a batch into the queue of its gateway. A full queue drops it;
+// without an acknowledgement the gateway sends it again.
+func (c *Collector) onEvents(m broker.Message) {
+	w := c.worker(m)
+	if w == nil {
+		return
+	}
+	select {
+	case w.queue <- m.Payload:
+	default:
+		w.metrics.dropped.Inc()
+	}
+}
+
+func (c *Collector) onStatus(m broker.Message) {
+	w := c.worker(m)
+	if w == nil {
+		return
+	}
+	s, err := broker.DecodeStatus(m.Payload)
+	if err == nil && (s.Site != w.live.site.ID || s.Gateway != w.gateway) {
+		err = fmt.Errorf("status of %s/%s", s.Site, s.Gateway)
+	}
+	if err != nil {
+		c.malformed(w, "status", err)
+		return
+	}
+	heard := c.cfg.Now()
+	if m.Retained {
+		heard = s.At // it may have lain there for days
+	}
+	w.live.receive(func(in *inbox) { in.statuses = append(in.statuses, heardStatus{s, heard}) })
+}
+
+func (c *Collector) onAction(m broker.Message) {
+	t, err := broker.ParseTopic(m.Topic)
+	l := c.sites[t.Site]
+	if err != nil || l == nil {
+		c.refuse(m.Topic, err)
+		return
+	}
+	// The store holds the truth; that something happened is all that counts.
+	poke(l.nudge)
+}
+
+// worker finds the worker that a topic belongs to.
+func (c *Collector) worker(m broker.Message) *worker {
+	t, err := broker.ParseTopic(m.Topic)
+	if err == nil {
+		if w := c.workers[gatewayKey{t.Site, t.Gateway}]; w != nil {
+			return w
+		}
+	}
+	c.refuse(m.Topic, err)
+	return nil
+}
+
+// refuse counts a message of a site or a gateway that is not configured. It is
+// not acknowledged: its sender keeps what nobody has stored.
+func (c *Collector) refuse(topic string, err error) {
+	c.metrics.foreign.Inc()
+	if n, ok := c.rare.allow("foreign"); ok {
+		if err == nil {
+			err = errors.New("no such site or gateway is configured")
+		}
+		c.log.Warn("message refused", "topic", topic, "error", err, "times", n)
+	}
+}
+
+// malformed counts a message that does not decode.
+func (c *Collector) malformed(w *worker, what string, err error) {
+	w.metrics.malformed.Inc()
+	if n, ok := c.rare.allow("malformed " + w.name()); ok {
+		c.log.Warn("message does not decode", "site", w.live.site.ID, "gateway", w.gateway, "message", what, "error", err, "times", n)
+	}
+}
+
+// poke wakes whoever reads c, once for any number of pokes.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits and says whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// rarely lets one log line a period through for each key and counts the rest.
+// Keys are few: they are made of what is configured.
+type rarely struct {
+	period time.Duration
+	mu     sync.Mutex
+	last   map[string]time.Time
+	count  map[string]uint64
+}
+
+func newRarely(period time.Duration) *rarely {
+	return &rarely{period: period, last: make(map[string]time.Time), count: make(map[string]uint64)}
+}
+
+// allow says whether to log now, and how often it happened since the last line.
+func (r *rarely) allow(key string) (times uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count[key]++
+	now := time.Now()
+	if last, known := r.last[key]; known && now.Sub(last) < r.period {
+		return 0, false
+	}
+	times = r.count[key]
+	r.last[key], r.count[key] = now, 0
+	return times, true
+}

@@ -1,0 +1,147 @@
+package collector
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+const (
+	// silentAfter is when a gateway that says something every half minute counts
+	// as gone.
+	silentAfter = 95 * time.Second
+	// graceAtStart is how long after the start a gateway may be unheard.
+	graceAtStart = 45 * time.Second
+	// backlogAfter is how late events may be before staff are told.
+	backlogAfter = time.Minute
+)
+
+// A gatewayState is what is known of one gateway.
+type gatewayState struct {
+	status perron.GatewayStatus
+	heard  time.Time // when it last said that it is online
+	// reported is the instant up to which it has sent everything.
+	reported time.Time
+	base     counters // when the day began
+}
+
+type counters struct {
+	epoch              string
+	dropped, lostEdges uint64
+}
+
+func baseOf(s *perron.GatewayStatus) counters { return counters{s.Epoch, s.Dropped, s.LostEdges} }
+
+// hear takes in a status.
+func (g *gatewayState) hear(s heardStatus, now time.Time) {
+	if !s.Online {
+		// A last will knows no more than that.
+		g.status.Online = false
+		return
+	}
+	if s.heard.After(g.heard) {
+		g.heard = s.heard
+	}
+	g.status = s.GatewayStatus
+	switch {
+	case s.Waiting == 0:
+		g.report(s.At, now)
+	case !s.OldestWaiting.IsZero():
+		g.report(s.OldestWaiting, now)
+	}
+}
+
+// report raises the instant up to which everything is known, but never beyond
+// now: a clock that is ahead must not keep a state fresh.
+func (g *gatewayState) report(t, now time.Time) {
+	if t.After(now) {
+		t = now
+	}
+	if t.After(g.reported) {
+		g.reported = t
+	}
+}
+
+// reported takes in the time of an event of a gateway. Events come in the order
+// in which they happened, so that there is none older to come.
+func (l *live) reported(gateway string, t, now time.Time) {
+	if g := l.gateways[gateway]; g != nil {
+		g.report(t, now)
+	}
+}
+
+// measuredAt is the instant up to which all gateways have sent everything;
+// zero when one has never been heard of.
+func (l *live) measuredAt() time.Time {
+	var at time.Time
+	for i, id := range l.site.Gateways {
+		r := l.gateways[id].reported
+		if r.IsZero() {
+			return time.Time{}
+		}
+		if i == 0 || r.Before(at) {
+			at = r
+		}
+	}
+	return at
+}
+
+// doubts lists all reasons to trust the numbers less, in a fixed order.
+func (l *live) doubts(now time.Time) []perron.Doubt {
+	var out []perron.Doubt
+	for _, d := range l.losses {
+		out = append(out, *d)
+	}
+	for _, id := range l.site.Gateways {
+		out = append(out, l.gateways[id].doubts(id, now, l.started)...)
+	}
+	slices.SortFunc(out, func(a, b perron.Doubt) int {
+		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor))
+	})
+	return out
+}
+
+func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.Doubt) {
+	add := func(kind perron.DoubtKind, since time.Time, count uint64) {
+		out = append(out, perron.Doubt{Kind: kind, Gateway: id, Since: since, Count: count})
+	}
+	switch {
+	case g.heard.IsZero():
+		if now.Sub(started) > graceAtStart {
+			add(perron.DoubtOffline, time.Time{}, 0)
+		}
+		return out
+	case !g.status.Online || now.Sub(g.heard) > silentAfter:
+		add(perron.DoubtOffline, g.heard, 0)
+	}
+	s := &g.status
+	if s.Waiting > 0 && !s.OldestWaiting.IsZero() && now.Sub(s.OldestWaiting) > backlogAfter {
+		add(perron.DoubtBacklog, s.OldestWaiting, s.Waiting)
+	}
+	if s.ClockSynced != nil && !*s.ClockSynced {
+		add(perron.DoubtClock, time.Time{}, 0)
+	}
+	since := counters{epoch: s.Epoch}
+	if g.base.epoch == s.Epoch {
+		since = g.base
+	}
+	if s.Dropped > since.dropped {
+		add(perron.DoubtDropped, time.Time{}, s.Dropped-since.dropped)
+	}
+	if s.LostEdges > since.lostEdges {
+		add(perron.DoubtEdges, time.Time{}, s.LostEdges-since.lostEdges)
+	}
+	for _, sensor := range s.Sensors {
+		kind := perron.DoubtSensor
+		switch sensor.Health {
+		case perron.SensorOK, perron.SensorFinished:
+			continue
+		case perron.SensorStuck:
+			kind = perron.DoubtStuck
+		}
+		out = append(out, perron.Doubt{Kind: kind, Gateway: id, Sensor: sensor.Sensor, Since: sensor.Since})
+	}
+	return out
+}

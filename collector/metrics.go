@@ -1,0 +1,92 @@
+package collector
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	events       *prometheus.CounterVec // site, gateway, verdict
+	malformed    *prometheus.CounterVec
+	dropped      *prometheus.CounterVec
+	gaps         *prometheus.CounterVec
+	unacked      *prometheus.CounterVec
+	foreign      prometheus.Counter
+	commit       prometheus.Histogram
+	commitErrors *prometheus.CounterVec // reason
+	storeErrors  *prometheus.CounterVec // what
+
+	rebuilds     *prometheus.CounterVec // site
+	recomputes   *prometheus.CounterVec
+	recompute    prometheus.Histogram
+	rebuild      prometheus.Histogram
+	published    *prometheus.CounterVec
+	unpublished  *prometheus.CounterVec
+	measuredAt   *prometheus.GaugeVec
+	loggedEvents *prometheus.GaugeVec
+	forecast     prometheus.Histogram
+	refit        prometheus.Histogram
+}
+
+// gatewayMetrics are the metrics of one gateway.
+type gatewayMetrics struct {
+	stored, aside, duplicate, lost    prometheus.Counter
+	malformed, dropped, gaps, unacked prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	const namespace, subsystem = "perrondrukte", "collector"
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
+	}
+	seconds := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
+			Buckets: []float64{.0001, .0003, .001, .003, .01, .03, .1, .3, 1, 3, 10, 30},
+		})
+	}
+	m := &metrics{
+		events:    vec("events_total", "Events by what became of them: stored, set_aside, duplicate or lost.", "site", "gateway", "verdict"),
+		malformed: vec("malformed_total", "Messages that do not decode.", "site", "gateway"),
+		dropped:   vec("dropped_batches_total", "Batches dropped because the queue was full; they are sent again.", "site", "gateway"),
+		gaps:      vec("gaps_total", "Batches that came before an earlier one; they are sent again.", "site", "gateway"),
+		unacked:   vec("unacked_total", "Acknowledgements that could not be sent.", "site", "gateway"),
+		foreign: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "foreign_total",
+			Help: "Messages of a site or gateway that is not configured.",
+		}),
+		commit:       seconds("commit_seconds", "Time to store a batch."),
+		commitErrors: vec("commit_errors_total", "Failed attempts to store a batch: full, unavailable or other.", "reason"),
+		storeErrors:  vec("store_errors_total", "Other failed calls of the store.", "call"),
+		rebuilds:     vec("rebuilds_total", "Live states rebuilt because something came late.", "site"),
+		recomputes:   vec("recomputes_total", "Live states computed.", "site"),
+		recompute:    seconds("recompute_seconds", "Time to compute a live state."),
+		rebuild:      seconds("rebuild_seconds", "Time to rebuild a live state."),
+		published:    vec("published_total", "States published.", "site", "topic"),
+		unpublished:  vec("unpublished_total", "Failed attempts to publish a state.", "site", "topic"),
+		measuredAt:   gauge("measured_timestamp_seconds", "Until when the sensors are known to have reported everything.", "site"),
+		loggedEvents: gauge("live_events", "Events of today that the live state rests on.", "site"),
+		forecast:     seconds("forecast_seconds", "Time to make a forecast."),
+		refit:        seconds("refit_seconds", "Time to learn from the past."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors,
+			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.forecast, m.refit)
+	}
+	return m
+}
+
+func (m *metrics) gateway(site, gateway string) *gatewayMetrics {
+	return &gatewayMetrics{
+		stored:    m.events.WithLabelValues(site, gateway, "stored"),
+		aside:     m.events.WithLabelValues(site, gateway, "set_aside"),
+		duplicate: m.events.WithLabelValues(site, gateway, "duplicate"),
+		lost:      m.events.WithLabelValues(site, gateway, "lost"),
+		malformed: m.malformed.WithLabelValues(site, gateway),
+		dropped:   m.dropped.WithLabelValues(site, gateway),
+		gaps:      m.gaps.WithLabelValues(site, gateway),
+		unacked:   m.unacked.WithLabelValues(site, gateway),
+	}
+}

@@ -1,0 +1,104 @@
+package collector
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/broker"
+)
+
+// retained publishes the states of one site. Only the newest of each topic
+// counts: while the broker is away or slow, a newer one takes the place of one
+// that waits.
+type retained struct {
+	site string
+	wake chan struct{}
+	mu   sync.Mutex
+	due  []broker.Message
+}
+
+func newRetained(site string) *retained {
+	return &retained{site: site, wake: make(chan struct{}, 1)}
+}
+
+func (r *retained) put(m broker.Message) {
+	r.mu.Lock()
+	r.set(m, true)
+	r.mu.Unlock()
+	poke(r.wake)
+}
+
+// set puts m in its place; what waits there gives way only to what is newer.
+func (r *retained) set(m broker.Message, newer bool) {
+	for i := range r.due {
+		if r.due[i].Topic == m.Topic {
+			if newer {
+				r.due[i] = m
+			}
+			return
+		}
+	}
+	r.due = append(r.due, m)
+}
+
+func (r *retained) take() (broker.Message, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.due) == 0 {
+		return broker.Message{}, false
+	}
+	m := r.due[0]
+	r.due = append(r.due[:0], r.due[1:]...)
+	return m, true
+}
+
+func (r *retained) run(ctx context.Context, c *Collector) {
+	wait := minRetry
+	for {
+		m, ok := r.take()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.wake:
+			}
+			continue
+		}
+		leaf := broker.LeafBusyness
+		if m.Topic != broker.BusynessTopic(r.site) {
+			leaf = broker.LeafForecast
+		}
+		err := c.cfg.Link.Publish(ctx, m)
+		if err == nil {
+			c.metrics.published.WithLabelValues(r.site, leaf).Inc()
+			wait = minRetry
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		c.metrics.unpublished.WithLabelValues(r.site, leaf).Inc()
+		if n, ok := c.rare.allow("publish " + r.site); ok {
+			c.log.Warn("state is not published", "site", r.site, "error", err, "times", n)
+		}
+		r.mu.Lock()
+		r.set(m, false)
+		r.mu.Unlock()
+		if !pause(ctx, wait) {
+			return
+		}
+		wait = min(2*wait, maxRetry/5)
+	}
+}
+
+// storeFailed counts and, once a minute, logs a failed call of the store.
+func (c *Collector) storeFailed(site, call string, err error) {
+	c.metrics.storeErrors.WithLabelValues(call).Inc()
+	if n, ok := c.rare.allow(call + site); ok {
+		c.log.Error("store fails", "call", call, "site", site, "error", err, "times", n)
+	}
+}
+
+// readTimeout bounds a call of the store that nothing waits for.
+const readTimeout = 30 * time.Second
