@@ -134,9 +134,9 @@ func TestViewersAreToldWhatIsNew(t *testing.T) {
 		if got := f.texts(t); len(got) != 1 || got[0].Type != "state" || stateIn(t, got[0]).Level != perron.Busy {
 			t.Fatalf("first state: %+v", got)
 		}
-		// Nothing that residents see: not a gate's count, nor a tenth of a vehicle,
+		// Nothing that residents see: not a vehicle that left, nor a tenth of one,
 		// nor seconds of age.
-		b.Gates[0].InToday++
+		b.Gates[0].OutToday++
 		b.OnSite.Mid += 0.1
 		b.MeasuredAt, b.StaleAt = b.MeasuredAt.Add(10*time.Second), b.StaleAt.Add(10*time.Second)
 		time.Sleep(10 * time.Second)

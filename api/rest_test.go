@@ -27,12 +27,12 @@ func TestSites(t *testing.T) {
 	check(t, doc, "GET", "/api/v1/sites", all)
 	var list openapi.SiteList
 	all.into(t, &list)
-	age := int64(30)
+	age, visits := int64(30), 120
 	want := openapi.State{
 		Id: "poort", Level: perron.Busy, Band: &perron.Band{Min: 10, Max: 15}, Quality: perron.Measured,
 		// The numbers of the public are whole.
 		OnSite: &perron.Interval{Low: 17, Mid: 20, High: 22}, Queue: &perron.Interval{Low: 3, Mid: 4, High: 6},
-		Wait: &perron.Interval{Low: 8, Mid: 12, High: 16}, Trend: perron.Falling, TypicalLevel: perron.Moderate,
+		Wait: &perron.Interval{Low: 8, Mid: 12, High: 16}, Trend: perron.Falling, TypicalLevel: perron.Moderate, Visits: &visits,
 		MeasuredAt: instant(noon.Add(-30 * time.Second)), AgeSeconds: &age, StaleAt: instant(noon.Add(270 * time.Second)),
 		ClosesAt: instant(time.Date(2026, 5, 13, 15, 0, 0, 0, time.UTC)),
 	}

@@ -45,7 +45,11 @@ func stateOf(b perron.Busyness, now time.Time, round func(float64) float64) open
 		}
 		return s
 	}
-	s.OnSite = interval(b.OnSite)
+	visits := 0
+	for _, g := range b.Gates {
+		visits += g.InToday
+	}
+	s.OnSite, s.Visits = interval(b.OnSite), &visits
 	if b.Level == perron.Closed {
 		return s
 	}

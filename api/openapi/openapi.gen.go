@@ -314,6 +314,9 @@ type State struct {
 	// TypicalLevel `late`: open, but who leaves now will probably not get in before closing
 	TypicalLevel Level `json:"typicalLevel"`
 
+	// Visits Vehicles that came in today
+	Visits *int `json:"visits,omitempty"`
+
 	// Wait Minutes until a vehicle that joins now is inside
 	Wait *Interval `json:"wait,omitempty"`
 }
