@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/perrondrukte/perrondrukte/api"
+	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/broker/embedded"
+	"github.com/perrondrukte/perrondrukte/collector"
+	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/forecast"
+	"github.com/perrondrukte/perrondrukte/occupancy"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store/influx"
+	"github.com/perrondrukte/perrondrukte/store/sqlite"
+)
+
+// An app is the service, or some of its roles, put together from a
+// configuration.
+type app struct {
+	cfg      *config.Server
+	sites    []*perron.Site
+	now      func() time.Time
+	logger   *slog.Logger
+	registry *prometheus.Registry
+
+	store    Store
+	accounts *sqlite.Accounts
+	broker   *embedded.Broker // nil when it is external or another process
+	secret   string           // password of our own processes at the broker
+	server   *api.Server      // nil without the role api
+	parts    []part
+}
+
+// openApp opens what the configuration names and listens, so that every
+// address is known when it returns; nothing runs yet. The caller closes the
+// app, also after an error of Run.
+func openApp(ctx context.Context, cfg *config.Server, now func() time.Time, logger *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, sites: cfg.PerronSites(), now: now, logger: logger, registry: prometheus.NewRegistry()}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if a.accounts, err = openAccounts(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if a.cfg.HasRole(config.RoleCollector) || a.cfg.HasRole(config.RoleAPI) {
+		if a.store, err = openStore(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.addBroker(); err != nil {
+		return nil, err
+	}
+	if err := a.addCollector(); err != nil {
+		return nil, err
+	}
+	return a, a.addAPI()
+}
+
+// Run blocks until ctx ends or a part fails.
+func (a *app) Run(ctx context.Context) error { return runParts(ctx, a.parts) }
+
+// Close closes the files. Nothing may run any more.
+func (a *app) Close() error {
+	var errs []error
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.accounts != nil {
+		errs = append(errs, a.accounts.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func openAccounts(ctx context.Context, cfg *config.Server) (*sqlite.Accounts, error) {
+	accounts, err := sqlite.OpenAccounts(ctx, cfg.AccountsPath())
+	if err != nil {
+		return nil, fmt.Errorf("open the accounts: %w", err)
+	}
+	return accounts, nil
+}
+
+func openStore(ctx context.Context, cfg *config.Server) (Store, error) {
+	if cfg.Store.Influx == nil {
+		s, err := sqlite.Open(ctx, cfg.SQLitePath(), sqlite.Options{})
+		if err != nil {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
+		return s, nil
+	}
+	token, err := cfg.Store.Influx.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	s, err := influx.Open(ctx, influx.Config{
+		URL: cfg.Store.Influx.URL, Token: token, Org: cfg.Store.Influx.Org, Bucket: cfg.Store.Influx.Bucket,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	return s, nil
+}
+
+// addBroker starts a broker of our own unless an external one is configured.
+func (a *app) addBroker() (err error) {
+	if a.cfg.Broker.Embedded == nil {
+		a.secret, err = a.cfg.Broker.ReadPassword()
+		return err
+	}
+	a.secret, _ = newSecret()
+	tls, err := serverTLS(a.cfg.Broker.Embedded.TLS)
+	if err != nil {
+		return err
+	}
+	a.broker, err = embedded.New(embedded.Config{
+		Listen:      a.cfg.Broker.Embedded.Listen,
+		TLS:         tls,
+		Credentials: &credentials{accounts: a.accounts, service: sha256.Sum256([]byte(a.secret)), logger: a.logger},
+		Logger:      a.logger,
+		Registerer:  a.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	if err := a.broker.Listen(); err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	a.logger.Info("broker listens", "addr", a.broker.Addr())
+	a.parts = append(a.parts, part{"broker", a.broker.Run})
+	return nil
+}
+
+// client makes a connection of our own to the broker.
+func (a *app) client(role config.Role) (*broker.Client, error) {
+	url, user := a.cfg.Broker.URL, a.cfg.Broker.Username
+	name := servicePrefix + string(role)
+	tls, err := clientTLS(a.cfg.Broker.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if a.broker != nil {
+		url, user = "tcp://"+a.broker.Addr(), name
+		if c := a.cfg.Broker.Embedded.TLS; c != nil {
+			url = "ssl://" + a.broker.Addr()
+			if tls, err = ownTLS(c); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		// Two processes of one role must not push each other off the broker.
+		suffix, _ := newSecret()
+		name += "/" + strings.Trim(suffix[:8], "-_")
+	}
+	c, err := broker.NewClient(broker.ClientConfig{
+		URL: url, ClientID: name, Username: user, Password: a.secret, TLS: tls, Logger: a.logger.With("role", role),
+		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"role": string(role)}, a.registry),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect the %s to the broker: %w", role, err)
+	}
+	return c, nil
+}
+
+func (a *app) addCollector() error {
+	if !a.cfg.HasRole(config.RoleCollector) {
+		return nil
+	}
+	link, err := a.client(config.RoleCollector)
+	if err != nil {
+		return err
+	}
+	c, err := collector.New(collector.Config{
+		Sites: a.sites, Store: a.store, Link: link,
+		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
+		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
+		Now:           a.now, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("start the collector: %w", err)
+	}
+	a.parts = append(a.parts, part{"collector's link", link.Run}, part{"collector", c.Run})
+	return nil
+}
+
+func (a *app) addAPI() error {
+	if !a.cfg.HasRole(config.RoleAPI) {
+		return nil
+	}
+	link, err := a.client(config.RoleAPI)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(a, link)
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(a.cfg.Listen.HTTP); err != nil {
+		return fmt.Errorf("start the website: %w", err)
+	}
+	a.server = server
+	a.logger.Info("website listens", "addr", server.Addr())
+	a.parts = append(a.parts, part{"website's link", link.Run}, part{"website", server.Run})
+	return nil
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/occupancy"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/simulate"
+	"github.com/perrondrukte/perrondrukte/store"
+)
+
+// historyGateway is the gateway that simulated history is stored under; it is
+// no gateway of any site, so nothing waits for word from it.
+const historyGateway = "simulated-history"
+
+// sampleEvery is the grid of the busyness history that is made up.
+const sampleEvery = 5 * time.Minute
+
+// A history fills a store with simulated past, day by day, as if it had been
+// measured.
+type history struct {
+	store Store
+	now   func() time.Time
+	// report is told how far it is, 0 to 1.
+	report func(part float64)
+}
+
+// fill makes the past of all yards from weeks ago until the given time.
+// What a kept store already has is left alone: only the time since its last
+// event is filled.
+func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) (events int, err error) {
+	for i, y := range yards {
+		from := perron.DateOf(until).AddDays(-7 * weeks).Start()
+		extent, err := h.store.Extent(ctx, y.Site.ID)
+		if err != nil {
+			return events, fmt.Errorf("look for the history of %s: %w", y.Site.ID, err)
+		}
+		if extent.Last.After(from) {
+			from = extent.Last.Add(time.Nanosecond)
+		}
+		n, err := h.site(ctx, y, from, until, func(part float64) {
+			h.report((float64(i) + part) / float64(len(yards)))
+		})
+		events += n
+		if err != nil {
+			return events, fmt.Errorf("make the history of %s: %w", y.Site.ID, err)
+		}
+	}
+	return events, nil
+}
+
+func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.Time, report func(float64)) (int, error) {
+	batch := store.Batch{
+		Site: y.Site.ID, Gateway: historyGateway, Epoch: fmt.Sprintf("made-%d", until.UnixNano()),
+		Floor: 1, First: 1, Received: h.now(),
+	}
+	const batchSize = 5000
+	total := 0
+	flush := func() error {
+		if len(batch.Entries) == 0 {
+			return nil
+		}
+		if _, err := h.store.Commit(ctx, batch); err != nil {
+			return err
+		}
+		total += len(batch.Entries)
+		batch.First += uint64(len(batch.Entries))
+		batch.Entries = batch.Entries[:0]
+		return nil
+	}
+	last := perron.DateOf(until)
+	for d := perron.DateOf(from); !last.Before(d); d = d.AddDays(1) {
+		day := y.Day(d)
+		kept := day.Events[:0]
+		for _, e := range day.Events {
+			if e.Time.Before(from) || !e.Time.Before(until) {
+				continue
+			}
+			kept = append(kept, e)
+			gate, _ := y.Site.GateOf(e.Sensor) // presences have none
+			batch.Entries = append(batch.Entries, store.Entry{Event: e, Gate: gate})
+		}
+		if len(batch.Entries) >= batchSize {
+			if err := flush(); err != nil {
+				return total, err
+			}
+		}
+		if err := h.store.SaveSamples(ctx, y.Site.ID, samples(y.Site, d, kept, from, until)); err != nil {
+			return total, err
+		}
+		report(d.End().Sub(from).Seconds() / until.Sub(from).Seconds())
+	}
+	return total, flush()
+}
+
+// samples runs the estimator over one day's events, as the collector would
+// have done live.
+func samples(site *perron.Site, d perron.Date, events []perron.Event, from, until time.Time) []perron.Sample {
+	var out []perron.Sample
+	estimator := occupancy.New(site)
+	for _, p := range site.Hours.Periods(d) {
+		for t := p.Start; t.Before(p.End); t = t.Add(sampleEvery) {
+			for len(events) > 0 && !events[0].Time.After(t) {
+				estimator.Observe(events[0])
+				events = events[1:]
+			}
+			if t.Before(from) || !t.Before(until) {
+				continue
+			}
+			e := estimator.Estimate(t)
+			out = append(out, perron.Sample{
+				Estimate: e,
+				Level:    perron.LevelOf(e.Wait.Mid, e.OnSite.Mid/float64(site.Bays)),
+				Quality:  perron.Measured,
+			})
+		}
+	}
+	return out
+}

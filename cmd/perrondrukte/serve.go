@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/store/sqlite"
+)
+
+// configFlag names the server's configuration.
+type configFlag struct {
+	Config string `required:"" placeholder:"FILE" help:"Server configuration (YAML)."`
+}
+
+func (c *configFlag) openAccounts(ctx context.Context) (*sqlite.Accounts, error) {
+	cfg, err := config.LoadServer(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	return openAccounts(ctx, cfg)
+}
+
+// logFlags choose how a long-running command logs.
+type logFlags struct {
+	LogFormat string `enum:"text,json" default:"text" help:"Sentences for people (text) or a JSON object a line (json)."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"The least important lines to show: ${enum}."`
+}
+
+func (f *logFlags) logger(e *env) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		level = slog.LevelInfo // cannot be: the flag is an enum
+	}
+	return newLogger(e.stderr, f.LogFormat, level)
+}
+
+type serveCmd struct {
+	configFlag
+	logFlags
+	HTTP  string   `name:"http" placeholder:"HOST:PORT" help:"Listen here instead of at listen.http."`
+	Roles []string `placeholder:"ROLE" help:"Take on these roles instead of the configured ones: broker, collector, api."`
+}
+
+func (c *serveCmd) Run(e *env) error {
+	cfg, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	if c.HTTP != "" {
+		cfg.Listen.HTTP = c.HTTP
+	}
+	if len(c.Roles) > 0 {
+		cfg.Roles = nil
+		for _, r := range c.Roles {
+			cfg.Roles = append(cfg.Roles, config.Role(r))
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	logger := c.logger(e)
+	a, err := openApp(e.ctx, cfg, time.Now, logger)
+	if err != nil {
+		return err
+	}
+	if a.server != nil {
+		logger.Info("open " + siteURL(a.server.Addr()))
+	}
+	err = a.Run(e.ctx)
+	logger.Info("stopped")
+	return errors.Join(err, a.Close())
+}
+
+// siteURL is what to type into a browser for a listening address.
+func siteURL(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "http://" + addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+type checkConfigCmd struct {
+	File string `arg:"" help:"Server configuration (YAML)."`
+}
+
+func (c *checkConfigCmd) Run(e *env) error {
+	cfg, err := config.LoadServer(c.File)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(cfg.Sites))
+	for i, s := range cfg.Sites {
+		names[i] = s.Name
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s is right: %d sites (%s).\n", c.File, len(names), strings.Join(names, ", "))
+	return err
+}
