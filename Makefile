@@ -34,7 +34,7 @@ build: ## build bin/perrondrukte and bin/perron-gateway
 	$(BUILD) -o bin/ ./cmd/perrondrukte ./cmd/perron-gateway
 
 .PHONY: web
-web: web/node_modules/.installed ## build the pages' script and style
+web: web/node_modules/.installed ## build the pages' script
 	cd web && $(NPM) run --silent build
 
 web/node_modules/.installed: web/package.json web/package-lock.json
@@ -60,11 +60,11 @@ lint: ## formatting, vet and staticcheck
 	$(TOOL) staticcheck ./...
 
 .PHONY: types
-types: web ## TypeScript's opinion of the script
+types: web/node_modules/.installed ## TypeScript's opinion of the script, and whether the style is fresh
 	cd web && $(NPM) run --silent check
 
 .PHONY: unit
-unit: ## every package by itself, shuffled and with the race detector
+unit: web ## every package by itself, shuffled and with the race detector
 ifeq ($(RACE),)
 	@echo 'no C compiler: the tests run without the race detector'
 	@[ -z "$${CI:-}" ]
@@ -94,8 +94,9 @@ vuln: ## known vulnerabilities in what the binaries use; needs the network
 ## What keeps it going
 
 .PHONY: generate
-generate: ## write what is generated: API server, JSON Schemas
+generate: web/node_modules/.installed ## write what is generated: API server, JSON Schemas, the style
 	$(GO) generate ./...
+	cd web && $(NPM) run --silent css
 
 .PHONY: fmt
 fmt: ## format the Go files
