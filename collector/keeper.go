@@ -155,7 +155,9 @@ func (k *keeper) forecast(ctx context.Context, now time.Time) {
 	k.l.c.metrics.forecast.Observe(time.Since(began).Seconds())
 	k.l.mu.Lock()
 	k.l.outlook = outlook{&f, typical}
+	k.l.in.looked = true
 	k.l.mu.Unlock()
+	poke(k.l.wake)
 
 	payload, err := broker.EncodeForecast(f)
 	if err != nil {

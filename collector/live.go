@@ -88,6 +88,7 @@ type inbox struct {
 	statuses []heardStatus
 	actions  []perron.Action
 	acted    bool // actions is set
+	looked   bool // the outlook is new
 }
 
 type heardStatus struct {
@@ -324,8 +325,8 @@ func (l *live) take() {
 	}
 	for _, e := range in.events {
 		l.observe(e)
-		l.dirty = true
 	}
+	l.dirty = l.dirty || in.looked || len(in.events) > 0
 }
 
 // observe takes in one event of today.
