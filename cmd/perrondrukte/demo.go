@@ -22,7 +22,7 @@ type demoCmd struct {
 	logFlags
 	HTTP    string `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to show the website (${default})."`
 	DataDir string `placeholder:"DIR" help:"Keep the data here; without it nothing is left behind."`
-	Start   string `default:"auto" placeholder:"TIME" help:"Set the clock of the demo: a local time like 2026-06-13T10:30, now for the real time, or auto, which is now while a perron is open and last Saturday at 10:45 otherwise."`
+	Start   string `default:"auto" placeholder:"TIME" help:"Set the clock of the demo: a local time like 2026-06-13T10:30, now for the real time, or auto, which is now while a perron is open and last Saturday at 12:15 otherwise."`
 	Weeks   int    `default:"9" help:"Weeks of simulated history (${default})."`
 	Seed    uint64 `default:"1" help:"Another seed is another weather (${default})."`
 }
@@ -101,7 +101,7 @@ func (c *demoCmd) Run(e *env) (err error) {
 }
 
 // demoStart reads --start. A demo that is started at night would only show
-// closed gates, so auto moves it to a Saturday morning.
+// closed gates, so auto moves it to the busiest time of a Saturday.
 func demoStart(text string, now time.Time, sites []*perron.Site) (time.Time, error) {
 	switch text {
 	case "now":
@@ -116,7 +116,7 @@ func demoStart(text string, now time.Time, sites []*perron.Site) (time.Time, err
 		for day.Weekday() != time.Saturday || perron.HolidayOn(day).Public() {
 			day = day.AddDays(-1)
 		}
-		return day.At(10*60 + 45), nil
+		return day.At(12*60 + 15), nil
 	}
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, text, perron.Amsterdam); err == nil {

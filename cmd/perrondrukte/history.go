@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/perrondrukte/perrondrukte/occupancy"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -23,32 +26,50 @@ const sampleEvery = 5 * time.Minute
 type history struct {
 	store Store
 	now   func() time.Time
-	// report is told how far it is, 0 to 1.
+	// report is told how far it is, 0 to 1, one call at a time.
 	report func(part float64)
 }
 
-// fill makes the past of all yards from weeks ago until the given time.
-// What a kept store already has is left alone: only the time since its last
-// event is filled.
+// fill makes the past of all yards from weeks ago until the given time, side
+// by side. What a kept store already has is left alone: only the time since
+// its last event is filled.
 func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) (events int, err error) {
+	var (
+		mu    sync.Mutex
+		parts = make([]float64, len(yards))
+	)
+	g, ctx := errgroup.WithContext(ctx)
 	for i, y := range yards {
-		from := perron.DateOf(until).AddDays(-7 * weeks).Start()
-		extent, err := h.store.Extent(ctx, y.Site.ID)
-		if err != nil {
-			return events, fmt.Errorf("look for the history of %s: %w", y.Site.ID, err)
-		}
-		if extent.Last.After(from) {
-			from = extent.Last.Add(time.Nanosecond)
-		}
-		n, err := h.site(ctx, y, from, until, func(part float64) {
-			h.report((float64(i) + part) / float64(len(yards)))
+		g.Go(func() error {
+			from := perron.DateOf(until).AddDays(-7 * weeks).Start()
+			extent, err := h.store.Extent(ctx, y.Site.ID)
+			if err != nil {
+				return fmt.Errorf("look for the history of %s: %w", y.Site.ID, err)
+			}
+			if extent.Last.After(from) {
+				from = extent.Last.Add(time.Nanosecond)
+			}
+			n, err := h.site(ctx, y, from, until, func(part float64) {
+				mu.Lock()
+				defer mu.Unlock()
+				parts[i] = part / float64(len(yards))
+				sum := 0.0
+				for _, p := range parts {
+					sum += p
+				}
+				h.report(min(1, sum))
+			})
+			if err != nil {
+				return fmt.Errorf("make the history of %s: %w", y.Site.ID, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			events += n
+			return nil
 		})
-		events += n
-		if err != nil {
-			return events, fmt.Errorf("make the history of %s: %w", y.Site.ID, err)
-		}
 	}
-	return events, nil
+	err = g.Wait()
+	return events, err
 }
 
 func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.Time, report func(float64)) (int, error) {
