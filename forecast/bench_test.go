@@ -106,7 +106,8 @@ func loadSeries(t *testing.T, name string, slotMinutes int) (s *series, open []b
 
 // TestAgainstPeers forecasts the public series by the protocol of their bench
 // (rolling origin, nothing later than the origin is used, refitted each day)
-// and prints the score beside the peers'.
+// and prints the score beside the peers'. With FORECASTS_OUT set to a folder
+// the forecasts are written there, for other scorers.
 func TestAgainstPeers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -153,7 +154,9 @@ func TestAgainstPeers(t *testing.T) {
 			defer f.Close()
 			out = csv.NewWriter(f)
 			defer out.Flush()
-			out.Write([]string{"origin", "h", "q10", "point", "q90"})
+			if err := out.Write([]string{"origin", "h", "q10", "point", "q90"}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for o := m.T0 - 1; o < len(s.rows)-1; o++ {
 			c.learn(o + 1)
@@ -172,7 +175,9 @@ func TestAgainstPeers(t *testing.T) {
 				base := c.vector(&f, o, r.day, r.slot)
 				lo, mid, hi := h.fit.quantiles((base+0.02)*h.fit.factor(&f), r.slot)
 				if out != nil {
-					out.Write([]string{strconv.Itoa(o), strconv.Itoa(h.h), fmt.Sprint(lo), fmt.Sprint(mid), fmt.Sprint(hi)})
+					if err := out.Write([]string{strconv.Itoa(o), strconv.Itoa(h.h), fmt.Sprint(lo), fmt.Sprint(mid), fmt.Sprint(hi)}); err != nil {
+						t.Fatal(err)
+					}
 				}
 				if !open[o+h.h] {
 					continue
@@ -203,13 +208,16 @@ func TestAgainstPeers(t *testing.T) {
 			bp, wp := best("pinball", "")
 			cm, _ := best("MAE", "combo3")
 			cp, _ := best("pinball", "combo3")
-			t.Logf("  %-9s MAE %7.2f (combo3 %.3f, %s %.3f) pinball %6.3f (combo3 %.3f, %s %.3f) coverage %.3f  b %.2f phi %.3f",
-				h.name, mae, mae/cm, wm, mae/bm, pin, pin/cp, wp, pin/bp, h.within/h.n, h.fit.b, h.fit.phi)
+			t.Logf("  %-9s MAE %7.2f (combo3 %.3f, %s %.3f) pinball %6.3f (combo3 %.3f, %s %.3f) coverage %.3f",
+				h.name, mae, mae/cm, wm, mae/bm, pin, pin/cp, wp, pin/bp, h.within/h.n)
 			gMae += math.Log(mae / cm)
 			gPin += math.Log(pin / cp)
 			gBest += math.Log(pin / bp)
 			cells++
 		}
+	}
+	if mae, pin := math.Exp(gMae/cells), math.Exp(gPin/cells); mae > 0.97 || pin > 0.96 {
+		t.Errorf("MAE %.3f and pinball %.3f of the best peer: worse than it was", mae, pin)
 	}
 	t.Logf("geometric means over %v cells: MAE %.3f of combo3, pinball %.3f of combo3, %.3f of the best peer of each cell",
 		cells, math.Exp(gMae/cells), math.Exp(gPin/cells), math.Exp(gBest/cells))

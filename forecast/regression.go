@@ -210,7 +210,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		return out
 	}
 	mean := func(sm *sample) float64 { return sm.p * out.factor(&sm.f) }
-	const ridge = 12
+	const ridge = 30
 	for round := range 5 {
 		// Over-dispersion by the method of moments, outliers cut.
 		var num, den float64
@@ -397,8 +397,8 @@ func solve(h *[features][features]float64, g *[features]float64) (x [features]fl
 }
 
 const (
-	trainWeeks  = 26
-	trainMemory = 10.0 // half-life in weeks
+	trainWeeks  = 16
+	trainMemory = 5.0 // half-life in weeks
 )
 
 // pastPairs are the pairs h rows apart whose target is known at origin.

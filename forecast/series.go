@@ -62,7 +62,7 @@ func (s *series) at(day, slot int) int {
 
 const (
 	profileWeeks = 8
-	longMemory   = 4.0 // half-life in weeks of a past day's weight in the profile
+	longMemory   = 2.5 // half-life in weeks of a past day's weight in the profile
 	shortMemory  = 1.2
 	poolWeight   = 0.35 // of a past day: what the mean over all kinds of day counts for
 )

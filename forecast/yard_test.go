@@ -131,6 +131,9 @@ func TestSimulatedYard(t *testing.T) {
 			}
 			for _, h := range horizons {
 				s := scores[h]
+				if h >= 60 && (s.abs > 0.9*s.naive || s.within < 0.75*s.n) {
+					t.Errorf("%d minutes ahead: no better than the wait now, or an interval that does not hold", h)
+				}
 				t.Logf("%3d minutes ahead: n %.0f MAE %.2f (as now: %.2f) bias %+.2f coverage %.2f", h, s.n, s.abs/s.n, s.naive/s.n, s.bias/s.n, s.within/s.n)
 			}
 		})

@@ -32,8 +32,7 @@ type Estimator struct {
 	aheadValid bool
 
 	// recent passages, for a recount that arrives late.
-	recent    []passage
-	recounted time.Time
+	recent []passage
 }
 
 type passage struct {
@@ -53,8 +52,10 @@ type state struct {
 	open    bool
 	openTil time.Time // when open must be looked up again
 	closed  time.Time // since when the site is closed; zero while open
-	yard    yard
-	road    road
+	// recounted is the last recount since the yard was last empty.
+	recounted time.Time
+	yard      yard
+	road      road
 }
 
 // New returns an estimator with an empty yard.
@@ -119,7 +120,7 @@ func (e *Estimator) Recount(at time.Time, vehicles int) {
 		}
 	}
 	e.live.yard.recount(max(0, vehicles))
-	e.recounted = at
+	e.live.recounted = at
 }
 
 // Estimate is the state at now, from the events so far. It changes nothing
@@ -132,7 +133,7 @@ func (e *Estimator) Estimate(now time.Time) perron.Estimate {
 	}
 	e.advance(&e.ahead, now)
 	s := &e.ahead
-	out := perron.Estimate{At: now, Recounted: e.recounted}
+	out := perron.Estimate{At: now, Recounted: s.recounted}
 	out.OnSite = s.yard.interval()
 	q := s.road.question(s.at, s.yard.fullness(), s.yard.servicePrior())
 	out.Queue, out.Wait, out.AtLeast, out.EntryRate = q.queue, q.wait, q.atLeast, q.rate
@@ -153,6 +154,8 @@ const (
 	emptyAfter = 75 * time.Minute
 	// turnedAwayAfter is how long after closing time nobody queues any more.
 	turnedAwayAfter = 10 * time.Minute
+	// silence is for how long without any event time is followed step by step.
+	silence = 40 * time.Hour
 	// early is how long before opening time the first may queue.
 	early = 30 * time.Minute
 )
@@ -164,6 +167,14 @@ func (e *Estimator) advance(s *state, to time.Time) {
 		s.rest, s.resting = e.nextRest(to)
 		return
 	}
+	if to.Sub(s.at) > silence {
+		s.yard.empty()
+		s.road.empty()
+		s.recounted = time.Time{}
+		s.at = to.Add(-time.Hour)
+		s.openTil = s.at
+		s.rest, s.resting = e.nextRest(s.at)
+	}
 	for s.at.Before(to) {
 		if !s.at.Before(s.openTil) {
 			e.look(s)
@@ -172,7 +183,9 @@ func (e *Estimator) advance(s *state, to time.Time) {
 			if s.resting {
 				s.yard.empty()
 				s.road.empty()
-				e.recounted = e.forget(s.rest)
+				if s.recounted.Before(s.rest) {
+					s.recounted = time.Time{}
+				}
 			}
 			s.rest, s.resting = e.nextRest(s.at)
 		}
@@ -193,14 +206,6 @@ func (e *Estimator) advance(s *state, to time.Time) {
 			prior: s.yard.servicePrior(),
 		})
 	}
-}
-
-// forget drops a recount that was made before the yard was last empty.
-func (e *Estimator) forget(rest time.Time) time.Time {
-	if e.recounted.Before(rest) {
-		return time.Time{}
-	}
-	return e.recounted
 }
 
 // look finds out whether the site is open at s.at, and until when that holds.

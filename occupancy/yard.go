@@ -37,8 +37,8 @@ const (
 	// switchEvery and the two rates let the hypotheses change in the course of
 	// a day: a sensor breaks, a full yard is slower.
 	switchEvery  = 60.0
-	switchErrors = 1.0 / (5 * 60) // a minute
-	switchDwell  = 1.0 / (3 * 60)
+	switchErrors = 1.0 / (8 * 60) // a minute
+	switchDwell  = 1.0 / (24 * 60)
 )
 
 // yard is the belief about the number on site: p[k*size+n] is the probability
