@@ -181,6 +181,12 @@ func (s *fakeStore) stored() int {
 	return len(s.records)
 }
 
+func (s *fakeStore) sampled() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.samples["poort"])
+}
+
 // fakeLink is a broker that loses nothing.
 type fakeLink struct {
 	mu       sync.Mutex
@@ -204,6 +210,12 @@ func (l *fakeLink) Publish(ctx context.Context, m broker.Message) error {
 	}
 	l.sent = append(l.sent, m)
 	return nil
+}
+
+func (l *fakeLink) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sent)
 }
 
 // fakeEstimator counts, and complains of events that are out of order. A
@@ -267,6 +279,24 @@ func (f *fakeForecaster) Forecast(origin time.Time, recent []perron.Count, now p
 		})
 	}
 	return out
+}
+
+func (f *fakeForecaster) fitted() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.fits)
+}
+
+func (f *fakeForecaster) fit(i int) []perron.Count {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fits[i]
+}
+
+func (f *fakeForecaster) present() perron.Estimate {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
 }
 
 func (f *fakeForecaster) Typical(time.Time) (perron.Slot, bool) {

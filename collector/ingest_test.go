@@ -257,7 +257,7 @@ func TestRecordedPastFlows(t *testing.T) {
 		}
 		time.Sleep(15 * time.Minute)
 		r.well()
-		if n := len(r.forecaster.fits); n != 1 {
+		if n := r.forecaster.fitted(); n != 1 {
 			t.Errorf("%d fits, want only the one at the start: what is older than it learns from changes nothing", n)
 		}
 	})

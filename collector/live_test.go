@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,7 +266,7 @@ func TestRestartKnowsToday(t *testing.T) {
 		st.setFail(store.ErrUnavailable)
 		again := start(t, st, now, nil)
 		time.Sleep(3 * time.Second)
-		if again.link.sent != nil {
+		if again.link.count() > 0 {
 			t.Error("a state is published before today is known")
 		}
 		st.setFail(nil)
@@ -351,17 +352,18 @@ func TestDayWindowsAtClockChanges(t *testing.T) {
 func TestClockThatJumpsReadsTheDayAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newFakeStore()
-		clock, offset := at(saturday), time.Duration(0)
-		r := start(t, st, func() time.Time { return clock().Add(offset) }, nil)
+		var offset atomic.Int64
+		clock := at(saturday)
+		r := start(t, st, func() time.Time { return clock().Add(time.Duration(offset.Load())) }, nil)
 		r.send("pi-1", in(r.now()))
 		r.settle()
-		offset = 72 * time.Hour
+		offset.Store(int64(72 * time.Hour))
 		time.Sleep(tickEvery)
 		r.well()
 		if b := r.shown(); b.Gates[0].InToday != 0 {
 			t.Errorf("three days on: %+v", b.Gates[0])
 		}
-		offset = 0
+		offset.Store(0)
 		time.Sleep(tickEvery)
 		r.well()
 		if b := r.shown(); b.Gates[0].InToday != 1 {
@@ -394,7 +396,7 @@ func TestStaffActions(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		r.well()
-		if e := r.forecaster.now; e.Wait != (perron.Interval{}) || e.OnSite.Mid != 2 {
+		if e := r.forecaster.present(); e.Wait != (perron.Interval{}) || e.OnSite.Mid != 2 {
 			t.Errorf("the forecast is told %+v while closed", e)
 		}
 		r.act(perron.Action{ID: "a4", Kind: perron.Reopen})
@@ -556,8 +558,8 @@ func TestSamplesAndForecasts(t *testing.T) {
 		if s := f.Measured[40]; s.Level != perron.Unknown || s.Basis != perron.QualityUnknown {
 			t.Errorf("a quarter from before the collector ran: %+v", s)
 		}
-		if len(r.forecaster.fits) != 1 || r.forecaster.now.Wait.Mid != 10 {
-			t.Errorf("%d fits, the present is %+v", len(r.forecaster.fits), r.forecaster.now)
+		if r.forecaster.fitted() != 1 || r.forecaster.present().Wait.Mid != 10 {
+			t.Errorf("%d fits, the present is %+v", r.forecaster.fitted(), r.forecaster.present())
 		}
 		// Waits that come while the store is away are saved when it is back.
 		st.setFail(store.ErrUnavailable)
@@ -568,16 +570,16 @@ func TestSamplesAndForecasts(t *testing.T) {
 		st.setFail(nil)
 		time.Sleep(time.Minute)
 		r.well()
-		if n := len(st.samples["poort"]); n != 36 {
+		if n := st.sampled(); n != 36 {
 			t.Errorf("%d samples, want 36", n)
 		}
 		// What is not known is not sampled.
 		time.Sleep(20 * time.Minute)
-		if n := len(st.samples["poort"]); n > 42 {
+		if n := st.sampled(); n > 42 {
 			t.Errorf("%d samples, though the gateways are silent", n)
 		}
-		if r.forecaster.now != (perron.Estimate{}) {
-			t.Errorf("the forecast is told %+v of an unknown present", r.forecaster.now)
+		if r.forecaster.present() != (perron.Estimate{}) {
+			t.Errorf("the forecast is told %+v of an unknown present", r.forecaster.present())
 		}
 		r.stop()
 		again := start(t, st, now, nil)
@@ -591,11 +593,7 @@ func TestSamplesAndForecasts(t *testing.T) {
 func TestRefits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newFakeStore(), at(saturday), nil)
-		fits := func() int {
-			r.forecaster.mu.Lock()
-			defer r.forecaster.mu.Unlock()
-			return len(r.forecaster.fits)
-		}
+		fits := r.forecaster.fitted
 		if n := fits(); n != 1 {
 			t.Errorf("%d fits at the start", n)
 		}
@@ -605,7 +603,7 @@ func TestRefits(t *testing.T) {
 		if n := fits(); n != 2 {
 			t.Errorf("%d fits after late data, want 2", n)
 		}
-		if h := r.forecaster.fits[1]; len(h) != 1 || h[0].In != 1 {
+		if h := r.forecaster.fit(1); len(h) != 1 || h[0].In != 1 {
 			t.Errorf("learned from %+v", h)
 		}
 		for range 30 * 60 { // a backlog of half an hour
@@ -650,7 +648,7 @@ func TestStatesWaitForTheBroker(t *testing.T) {
 		if b := r.shown(); b.Gates[0].InToday != 50 {
 			t.Errorf("shown after the broker is back: %+v", b.Gates)
 		}
-		if n := len(r.link.sent) - sent; n > 6 {
+		if n := r.link.count() - sent; n > 6 {
 			t.Errorf("%d messages after the broker is back, want only the newest", n)
 		}
 	})
