@@ -93,6 +93,9 @@ func (r row) tag(key string) (string, error) {
 // each runs a query and calls fn for each row of the answer. An answer that is
 // cut off is an error.
 func (s *Store) each(ctx context.Context, flux string, fn func(row) error) (err error) {
+	if s.closed.Load() {
+		return errClosed
+	}
 	res, err := s.query.Query(ctx, flux)
 	if err != nil {
 		return explain(ctx, err)

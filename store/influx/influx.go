@@ -30,11 +30,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
@@ -60,7 +60,6 @@ type Config struct {
 	// Transport replaces the HTTP transport, for certificates say; nil is one
 	// of its own.
 	Transport  http.RoundTripper
-	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
@@ -79,8 +78,8 @@ type Store struct {
 	write             api.WriteAPIBlocking
 	writeForecasts    api.WriteAPIBlocking
 	bucket, forecasts string // as Flux literals
-	log               *slog.Logger
 	metrics           *store.Metrics
+	closed            atomic.Bool
 
 	mu      sync.Mutex
 	streams map[streamID]*stream
@@ -110,9 +109,6 @@ func open(cfg Config) (*Store, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
 	metrics, err := store.NewMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, err
@@ -136,7 +132,7 @@ func open(cfg Config) (*Store, error) {
 		client: client, idle: idle, query: client.QueryAPI(cfg.Org),
 		write: client.WriteAPIBlocking(cfg.Org, cfg.Bucket), writeForecasts: client.WriteAPIBlocking(cfg.Org, cfg.ForecastBucket),
 		bucket: literal(cfg.Bucket), forecasts: literal(cfg.ForecastBucket),
-		log: cfg.Logger, metrics: metrics,
+		metrics: metrics,
 		streams: make(map[streamID]*stream), actions: make(chan struct{}, 1),
 	}, nil
 }
@@ -162,8 +158,13 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the connections.
+var errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+
+// Close ends the connections. Later calls get [store.ErrUnavailable].
 func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	s.client.Close()
 	s.idle()
 	return nil

@@ -89,6 +89,9 @@ func (s *Store) send(ctx context.Context, to api.WriteAPIBlocking, l *lines) err
 	if l.err != nil {
 		return l.err
 	}
+	if s.closed.Load() {
+		return errClosed
+	}
 	start := 0
 	for i := 0; i < len(l.ends); i += linesPerRequest {
 		end := l.ends[min(i+linesPerRequest, len(l.ends))-1]

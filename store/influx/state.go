@@ -173,12 +173,12 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range have {
+	if len(have) > 0 {
 		a.At = a.At.UTC()
 		if len(a.Text) == 0 {
 			a.Text = nil
 		}
-		if !reflect.DeepEqual(h, a) {
+		if !reflect.DeepEqual(have[0], a) {
 			return store.ErrExists
 		}
 		return nil

@@ -38,7 +38,6 @@ func OpenAccounts(ctx context.Context, path string) (*Accounts, error) {
 
 // Close closes the file.
 func (a *Accounts) Close() error {
-	a.turn <- struct{}{} // for ever: nobody writes any more
 	if err := a.close(); err != nil {
 		return fmt.Errorf("close accounts: %w", err)
 	}

@@ -97,12 +97,10 @@ func (n *naming) id(ctx context.Context, name string) (int64, error) {
 
 // writeNamed is write with the numbers of names.
 func (s *Store) writeNamed(ctx context.Context, fn func(*sql.Tx, *naming) error) error {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.lock(ctx); err != nil {
+		return err
 	}
+	defer func() { <-s.turn }()
 	n := &naming{known: s.ids, fresh: make(map[string]int64)}
 	err := s.writeLocked(ctx, func(tx *sql.Tx) error {
 		n.tx = tx

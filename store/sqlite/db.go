@@ -6,9 +6,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -31,7 +33,11 @@ const (
 type file struct {
 	writer, reader *sql.DB
 	turn           chan struct{} // held by who writes
+	closing        chan struct{} // closed by who closes the file
+	once           sync.Once
 }
+
+var errClosed = fmt.Errorf("%w: the file is closed", store.ErrUnavailable)
 
 // openFile opens or makes a database and brings its schema up to date.
 // Migrations are the folder and the name of the table that counts them, so that
@@ -41,7 +47,7 @@ func openFile(ctx context.Context, path, schema string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{turn: make(chan struct{}, 1)}
+	f := &file{turn: make(chan struct{}, 1), closing: make(chan struct{})}
 	f.writer, err = sql.Open("sqlite", dsn(abs, "_txlock=immediate", "_pragma=synchronous(FULL)", "_pragma=cache_size(-16000)", "_pragma=journal_size_limit(67108864)"))
 	if err != nil {
 		return nil, err
@@ -90,17 +96,45 @@ func (f *file) migrate(ctx context.Context, schema string) error {
 	return nil
 }
 
-func (f *file) close() error { return errors.Join(f.reader.Close(), f.writer.Close()) }
+// close waits for who writes and closes the file; more than once is fine.
+func (f *file) close(before ...io.Closer) (err error) {
+	f.once.Do(func() {
+		close(f.closing)
+		f.turn <- struct{}{} // for ever: nobody writes any more
+		for _, c := range before {
+			err = errors.Join(err, c.Close())
+		}
+		err = errors.Join(err, f.reader.Close(), f.writer.Close())
+	})
+	return err
+}
+
+// lock takes the turn to write.
+func (f *file) lock(ctx context.Context) error {
+	select {
+	case <-f.closing:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+	}
+	select {
+	case f.turn <- struct{}{}:
+		return nil
+	case <-f.closing:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // write runs fn in a transaction that is durable when write returns nil, and
 // has not happened when it returns an error.
 func (f *file) write(ctx context.Context, fn func(*sql.Tx) error) error {
-	select {
-	case f.turn <- struct{}{}:
-		defer func() { <-f.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := f.lock(ctx); err != nil {
+		return err
 	}
+	defer func() { <-f.turn }()
 	return f.writeLocked(ctx, fn)
 }
 

@@ -15,6 +15,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -95,18 +96,16 @@ func Open(ctx context.Context, path string, opt Options) (*Store, error) {
 	return s, nil
 }
 
-// Close waits for what runs and closes the file.
+// Close waits for the commit that runs, if any, and closes the file. Later calls
+// get [store.ErrUnavailable] or the error of a closed database.
 func (s *Store) Close() error {
-	s.turn <- struct{}{} // for ever: nobody writes any more
+	var prepared []io.Closer
 	for _, m := range []multi{s.insertEvent, s.insertAside, s.insertRollup} {
 		for _, st := range m.stmts {
-			if err := st.Close(); err != nil {
-				_ = s.close()
-				return fmt.Errorf("close store: %w", err)
-			}
+			prepared = append(prepared, st)
 		}
 	}
-	if err := s.close(); err != nil {
+	if err := s.close(prepared...); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

@@ -343,8 +343,13 @@ func testReopen(t *testing.T, o Opener) {
 	s := o(t)
 	b := batch("gate-1", "e1", 1, 1, entry(base, "main", perron.In), entry(base, "side", perron.In), entry(base, "", perron.On))
 	commit(t, s, b, store.Result{Acked: 3, Stored: 3})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Commit(t.Context(), batch("gate-1", "e1", 4, 4, entry(base, "main", perron.Out))); err == nil {
+		t.Error("a closed store takes a batch")
 	}
 	s = open(t, o)
 	sameRecords(t, events(t, s, site, long, farAhead), recordsOf(b))
