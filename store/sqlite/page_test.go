@@ -96,3 +96,21 @@ func TestQueryPlans(t *testing.T) {
 		}
 	}
 }
+
+// TestDurable holds the settings that the promise to gateways rests on.
+func TestDurable(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "5000"} {
+		var got string
+		if err := s.writer.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)
+		}
+	}
+	if _, err := s.reader.Exec("DELETE FROM name"); err == nil {
+		t.Error("a reader writes")
+	}
+}
