@@ -303,33 +303,46 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", c.broker.Host)
 }
 
+// subscribe asks for all filters in one packet, before anything is delivered.
+// The broker inside the server (mochi 2.7.9) takes a packet identifier of the
+// client for one of its own: it refuses a second SUBSCRIBE whose identifier
+// happens to be that of a retained message it has just sent.
 func (c *Client) subscribe(ctx context.Context, conn *connection) error {
+	if len(c.subscriptions) == 0 {
+		return nil
+	}
+	filters := make(map[string]byte, len(c.subscriptions))
 	for _, s := range c.subscriptions {
-		token := conn.mqtt.Subscribe(s.filter, 1, func(_ mqtt.Client, m mqtt.Message) {
+		filters[s.filter] = 1 // QoS
+		conn.mqtt.AddRoute(s.filter, func(_ mqtt.Client, m mqtt.Message) {
 			c.metrics.received.Inc()
 			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()})
 		})
-		timer := time.NewTimer(c.cfg.ConnectTimeout)
-		select {
-		case <-token.Done():
-			timer.Stop()
-		case <-timer.C:
-			return fmt.Errorf("subscribe to %s: %w in %v", s.filter, ErrNoAck, c.cfg.ConnectTimeout)
-		case <-conn.lost:
-			timer.Stop()
-			return fmt.Errorf("subscribe to %s: %w", s.filter, ErrOffline)
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-		if err := token.Error(); err != nil {
-			return fmt.Errorf("subscribe to %s: %w", s.filter, err)
-		}
-		// A refusal is not an error to the library; it stands in the SUBACK.
-		if t, ok := token.(*mqtt.SubscribeToken); ok {
-			if code, ok := t.Result()[s.filter]; !ok || code > 2 {
-				return fmt.Errorf("subscribe to %s: the broker refuses (code %#x)", s.filter, code)
-			}
+	}
+	token := conn.mqtt.SubscribeMultiple(filters, nil)
+	timer := time.NewTimer(c.cfg.ConnectTimeout)
+	defer timer.Stop()
+	select {
+	case <-token.Done():
+	case <-timer.C:
+		return fmt.Errorf("subscribe: %w in %v", ErrNoAck, c.cfg.ConnectTimeout)
+	case <-conn.lost:
+		return fmt.Errorf("subscribe: %w", ErrOffline)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := token.Error(); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	// A refusal is not an error to the library; it stands in the SUBACK.
+	t, ok := token.(*mqtt.SubscribeToken)
+	if !ok {
+		return fmt.Errorf("subscribe: the library answers with a %T", token)
+	}
+	granted := t.Result()
+	for filter := range filters {
+		if code, ok := granted[filter]; !ok || code > 2 {
+			return fmt.Errorf("subscribe to %s: the broker refuses (code %#x)", filter, code)
 		}
 	}
 	return nil

@@ -203,6 +203,35 @@ func TestGatewayAndServiceMeet(t *testing.T) {
 	nothing(t, late)
 }
 
+// TestManyRetainedMessages connects clients that want several filters, while
+// retained messages wait for the first of them.
+func TestManyRetainedMessages(t *testing.T) {
+	r := start(t, nil)
+	source := r.up(r.client("service/source", nil, nil))
+	const retained = 40
+	for i := range retained {
+		publish(t, source, broker.StatusTopic("poort", fmt.Sprintf("pi-%d", i)), "status", true)
+	}
+	for i := range 20 {
+		got := make(chan broker.Message, 2*retained)
+		c, err := broker.NewClient(broker.ClientConfig{
+			URL: r.url, ClientID: fmt.Sprintf("service/late.%d", i), Username: "service/late", Password: "service/late?",
+			Logger: testLog(t), MinBackoff: time.Minute, // so that a refusal is not smoothed over
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []string{broker.StatusFilter, broker.EventsFilter, broker.ActionsFilter} {
+			c.Subscribe(f, func(m broker.Message) { got <- m })
+		}
+		r.wg.Go(func() { _ = c.Run(r.ctx) })
+		r.up(c)
+		for range retained {
+			receive(t, got)
+		}
+	}
+}
+
 func TestMessagesKeepTheirOrder(t *testing.T) {
 	r := start(t, nil)
 	const n = 2000
