@@ -32,6 +32,9 @@ import (
 // A Source is where edges or events come from. Run delivers them to the sink
 // until ctx ends, or until there are no more: then it returns nil and the
 // gateway goes on sending what it has. Any other error ends the gateway.
+//
+// A source of ready-made events may have a method Sensors() []string that names
+// the sensors they will be from, so that the status has them from the start.
 type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
@@ -143,6 +146,11 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	if named, ok := cfg.Source.(interface{ Sensors() []string }); ok {
+		for _, id := range named.Sensors() {
+			machine.Expect(id, cfg.Now())
+		}
+	}
 	log := cfg.Logger.With("site", cfg.Site, "gateway", cfg.Gateway)
 	box, err := outbox.Open(ctx, filepath.Join(cfg.DataDir, OutboxFile),
 		outbox.Options{MaxBytes: cfg.MaxOutbox, Logger: log, Now: cfg.Now})
@@ -179,14 +187,16 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	boxErr := make(chan error, 1)
 	go func() { boxErr <- g.box.Run(boxCtx) }()
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var wg sync.WaitGroup
+	var failed error
 	wg.Go(func() {
 		switch err := g.cfg.Source.Run(ctx, g.sink); {
 		case ctx.Err() != nil:
 		case err != nil:
-			cancel(fmt.Errorf("source: %w", err))
+			failed = fmt.Errorf("source: %w", err)
+			cancel()
 		default:
 			if g.box.Flush(ctx) != nil {
 				return // only when ctx has ended meanwhile
@@ -201,11 +211,8 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	<-ctx.Done()
 	wg.Wait()
 	stopBox()
-	err = <-boxErr
+	err = errors.Join(failed, <-boxErr)
 	g.status.goodbye()
-	if cause := context.Cause(ctx); cause != context.Canceled && cause != context.DeadlineExceeded {
-		err = errors.Join(cause, err)
-	}
 	return err
 }
 

@@ -119,11 +119,7 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	run := func(f func() error) {
-		wg.Go(func() {
-			if err := f(); err != nil {
-				cancel(err)
-			}
-		})
+		wg.Go(func() { cancel(f()) }) // it ends when ctx does, or with an error
 	}
 	if len(kernel) > 0 {
 		run(func() error { return readLines(ctx, kernel, sink, s.now) })

@@ -114,17 +114,26 @@ func (m *Machine) Fault(id string, at time.Time) {
 	}
 }
 
+// Expect adds a sensor that is not configured, because its events come
+// ready-made.
+func (m *Machine) Expect(id string, now time.Time) { m.expect(id, now) }
+
+func (m *Machine) expect(id string, now time.Time) *sensor {
+	s := m.byName[id]
+	if s == nil {
+		s = &sensor{Sensor: Sensor{ID: id}}
+		m.sensors = append(m.sensors, s)
+		m.byName[id] = s
+		s.judge(now)
+	}
+	return s
+}
+
 // Observe notes events that reached the gateway ready-made. A sensor that was
 // not heard of before is added.
 func (m *Machine) Observe(events []perron.Event, now time.Time) {
 	for _, e := range events {
-		s := m.byName[e.Sensor]
-		if s == nil {
-			s = &sensor{Sensor: Sensor{ID: e.Sensor}}
-			m.sensors = append(m.sensors, s)
-			m.byName[e.Sensor] = s
-			s.judge(now)
-		}
+		s := m.expect(e.Sensor, now)
 		if !e.Kind.Passage() {
 			s.shown = e.Kind
 		}

@@ -21,8 +21,10 @@ import (
 	"hash/crc64"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
@@ -193,6 +195,32 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 		return fmt.Errorf("replay %s: %w", s.cfg.File, err)
 	}
 	return err
+}
+
+// Sensors names the sensors that the configuration speaks of, sorted. Those
+// that only the file names are not among them.
+func (s *Source) Sensors() []string {
+	var ids []string
+	if f := s.cfg.Sensor; f != nil {
+		ids = slices.AppendSeq(ids, maps.Values(f.Map))
+		if f.Value != "" {
+			ids = append(ids, f.Value)
+		}
+	}
+	if k := s.cfg.Key; k != nil {
+		for _, m := range k.Map {
+			ids = append(ids, m.Sensor)
+		}
+	}
+	if n := s.cfg.Counts; n != nil {
+		for _, one := range []*Count{n.In, n.Out} {
+			if one != nil {
+				ids = append(ids, one.Sensor)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // Check reads the whole file and returns what Run would refuse, with the

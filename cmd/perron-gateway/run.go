@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/gateway"
+)
+
+type runCmd struct {
+	logging
+	Config string `required:"" help:"The gateway's YAML file."`
+	Once   bool   `help:"Stop when the recording is finished and everything is acknowledged."`
+}
+
+func (c *runCmd) Run(e *env) error {
+	log := c.logger(e.stderr)
+	g, err := config.LoadGateway(c.Config)
+	if err != nil {
+		return err
+	}
+	p, err := newParts(g, time.Now, log)
+	if err != nil {
+		return err
+	}
+	link, err := newLink(g, log)
+	if err != nil {
+		return err
+	}
+	gw, err := gateway.New(e.ctx, gateway.Config{
+		Site: string(g.Site), Gateway: string(g.Gateway), Version: versionText(),
+		DataDir: g.DataDir, MaxOutbox: int64(g.Outbox.MaxSize),
+		Inputs: p.inputs, Sensors: p.sensors, Source: p.source,
+		Link: link, StatusEvery: g.StatusEvery.D(), ClockSynced: gateway.ClockSynced, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	// The link outlives the gateway, whose last message says that it is off.
+	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stopLink()
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var linkErr error
+	wg.Go(func() {
+		if linkErr = link.Run(linkCtx); linkErr != nil {
+			cancel()
+		}
+	})
+	wg.Go(func() { watchdog(ctx, gw, log) })
+	if c.Once {
+		wg.Go(func() {
+			untilIdle(ctx, gw)
+			cancel()
+		})
+	}
+	err = gw.Run(ctx)
+	cancel()
+	stopLink()
+	wg.Wait()
+	if err = errors.Join(err, linkErr); err != nil {
+		return fmt.Errorf("gateway %s: %w", g.Username(), err)
+	}
+	log.Info("gateway stopped; what is not acknowledged is on disk")
+	return nil
+}
+
+func untilIdle(ctx context.Context, gw *gateway.Gateway) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil && !gw.Idle() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// watchdog tells systemd that the gateway is ready, and then that it makes
+// progress, for as long as it does.
+func watchdog(ctx context.Context, gw *gateway.Gateway, log *slog.Logger) {
+	every := watchdogInterval()
+	ping := func() bool {
+		limit := every
+		if limit == 0 {
+			limit = time.Minute
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		if err := gw.Ping(ctx); err != nil {
+			log.Error("the gateway makes no progress", "err", err)
+			return false
+		}
+		return true
+	}
+	tell := func(state string) {
+		if err := notify(state); err != nil {
+			log.Warn("systemd cannot be told", "state", state, "err", err)
+		}
+	}
+	if ping() {
+		tell("READY=1")
+	}
+	if every == 0 {
+		return
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			tell("STOPPING=1")
+			return
+		case <-tick.C:
+			if ping() && ctx.Err() == nil {
+				tell("WATCHDOG=1")
+			}
+		}
+	}
+}
