@@ -257,3 +257,43 @@ func sane(t *testing.T, site *perron.Site, e perron.Estimate) {
 		t.Fatalf("%v: %v vehicles in %d bays", e.At, e.OnSite, site.Bays)
 	}
 }
+
+// TestNothingBreaksIt throws events without sense at the estimator: every
+// estimate must still be one.
+func TestNothingBreaksIt(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		site := &perron.Site{ID: "poort", Bays: int(seed % 5 * 9), Lanes: int(seed % 3), TypicalDwell: float64(seed % 4 * 10)}
+		if seed%2 == 0 {
+			site.QueueLoops = []perron.QueueLoop{{Sensor: "queue-1", Distance: 3}, {Sensor: "queue-2", Distance: 60}}
+		}
+		if seed%3 > 0 {
+			for w := range 6 {
+				site.Hours.Weekly[w] = []perron.Span{{Open: 9 * 60, Close: 12 * 60}, {Open: 13 * 60, Close: 24 * 60}}
+			}
+		}
+		e := occupancy.New(site)
+		at := time.Date(2026, 3, 28, 8, 0, 0, 0, time.UTC)
+		gap := []float64{0.1, 20, 600, 40000}[seed%4]
+		for range 400 {
+			at = at.Add(time.Duration((r.ExpFloat64() - 0.1) * gap * float64(time.Second)))
+			switch k := r.IntN(40); {
+			case k == 0:
+				e.Recount(at, r.IntN(200)-50)
+			default:
+				kind := []perron.Kind{perron.In, perron.Out, perron.On, perron.Off, "nonsense"}[r.IntN(5)]
+				sensor := []string{"main-in", "queue-1", "queue-2"}[r.IntN(3)]
+				if kind.Passage() && seed%7 == 0 {
+					kind = perron.Out
+				}
+				e.Observe(perron.Event{Time: at, Sensor: sensor, Kind: kind})
+			}
+			got := e.Estimate(at.Add(time.Duration(r.IntN(3000)) * time.Second))
+			for name, v := range map[string]perron.Interval{"on site": got.OnSite, "queue": got.Queue, "wait": got.Wait} {
+				if !(v.Low >= 0 && v.Low <= v.Mid && v.Mid <= v.High && v.High <= 300) {
+					t.Fatalf("seed %d: %s %+v", seed, name, v)
+				}
+			}
+		}
+	}
+}

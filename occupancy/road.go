@@ -9,7 +9,7 @@ import (
 
 // arrivalFactors are hypotheses on how many vehicles join the queue, as
 // factors on what a full yard lets through.
-var arrivalFactors = []float64{0.1, 0.3, 0.55, 0.8, 1.05, 1.4, 1.9, 2.8}
+var arrivalFactors = [8]float64{0.1, 0.3, 0.55, 0.8, 1.05, 1.4, 1.9, 2.8}
 
 const (
 	// A loop is covered by the queue when it is occupied for longer than a
@@ -24,6 +24,7 @@ const (
 	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
 	timing    = 0.3     // weight of the timing of entries as evidence
 	settles   = 12.0    // minutes of queueing over which the entry rate is measured
+	longest   = 300.0   // minutes; no answer is longer than that
 	priorRate = 4.0     // entries that the prior of the entry rate is worth
 )
 
@@ -211,7 +212,7 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	}
 	r.listen(at, dt)
 	if r.untilMix -= dt; r.untilMix <= 0 {
-		r.mix(1 - r.untilMix/60)
+		r.mix(1-r.untilMix/60, v.full, r.blind(at))
 		r.untilMix = switchEvery
 	}
 	r.settle()
@@ -273,9 +274,42 @@ func (r *road) listen(at time.Time, dt float64) {
 	}
 }
 
-// mix lets the arrival hypotheses move to their neighbours.
-func (r *road) mix(minutes float64) {
+// blind says that the end of the queue is where no loop sees it.
+func (r *road) blind(at time.Time) bool {
+	for i := range r.loops {
+		if l := &r.loops[i]; l.distance == r.reach {
+			return l.covered(at) || l.stuck(at)
+		}
+	}
+	return true
+}
+
+// mix lets the arrival hypotheses move to their neighbours, and behind a full
+// yard to those with which a yard gets full: more come than it lets through.
+// Where loops see the end of the queue they know better.
+func (r *road) mix(minutes, full float64, blind bool) {
 	const rate = 1.0 / 40
+	pull := 1.0 / 600
+	if blind {
+		pull = 1.0 / 20
+	}
+	var crowd [8]float64
+	var sum float64
+	for a, f := range arrivalFactors {
+		x := math.Log(f/1.35) / 0.4
+		crowd[a] = math.Exp(-x * x / 2)
+		sum += crowd[a]
+	}
+	towards := (1 - math.Exp(-pull*minutes*full))
+	for q := 1; q < r.size; q++ {
+		var all float64
+		for a := range arrivalFactors {
+			all += r.p[a*r.size+q]
+		}
+		for a := range arrivalFactors {
+			r.p[a*r.size+q] += towards * (all*crowd[a]/sum - r.p[a*r.size+q])
+		}
+	}
 	step := (1 - math.Exp(-rate*minutes)) / 2
 	for q := range r.size {
 		before := r.p[q]
@@ -400,5 +434,7 @@ func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Int
 		}
 		return (lo + hi) / 2
 	}
-	return perron.Interval{Low: quantile(0.1), Mid: quantile(0.5), High: quantile(0.9)}
+	return perron.Interval{
+		Low: min(longest, quantile(0.1)), Mid: min(longest, quantile(0.5)), High: min(longest, quantile(0.9)),
+	}
 }

@@ -145,8 +145,8 @@ type yardCase struct {
 
 var yards = []yardCase{
 	{"poort", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.02, Double: 0.005}, 3},
-	{"few-loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 7},
-	{"no-loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 9.5},
+	{"few-loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 4.5},
+	{"no-loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 7.5},
 	{"slow", 18, 1, 19, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.05}, 3.5},
 	{"quick", 30, 2, 10, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.03}, 2.5},
 	{"quiet", 24, 1, 14, []int{4, 12}, 350, simulate.Faults{MissIn: 0.02, MissOut: 0.05}, 1.5},
