@@ -53,14 +53,11 @@ func openApp(ctx context.Context, cfg *config.Server, now func() time.Time, logg
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
 	if a.accounts, err = openAccounts(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if a.cfg.HasRole(config.RoleCollector) || a.cfg.HasRole(config.RoleAPI) {
-		if a.store, err = openStore(ctx, cfg); err != nil {
+		if a.store, err = openStore(ctx, cfg, a.registry); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +85,11 @@ func (a *app) Close() error {
 	return errors.Join(errs...)
 }
 
+// openAccounts is the first to use the data folder, and makes it.
 func openAccounts(ctx context.Context, cfg *config.Server) (*sqlite.Accounts, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
 	accounts, err := sqlite.OpenAccounts(ctx, cfg.AccountsPath())
 	if err != nil {
 		return nil, fmt.Errorf("open the accounts: %w", err)
@@ -96,9 +97,9 @@ func openAccounts(ctx context.Context, cfg *config.Server) (*sqlite.Accounts, er
 	return accounts, nil
 }
 
-func openStore(ctx context.Context, cfg *config.Server) (Store, error) {
+func openStore(ctx context.Context, cfg *config.Server, registerer prometheus.Registerer) (Store, error) {
 	if cfg.Store.Influx == nil {
-		s, err := sqlite.Open(ctx, cfg.SQLitePath(), sqlite.Options{})
+		s, err := sqlite.Open(ctx, cfg.SQLitePath(), sqlite.Options{Registerer: registerer})
 		if err != nil {
 			return nil, fmt.Errorf("open the store: %w", err)
 		}
@@ -110,6 +111,7 @@ func openStore(ctx context.Context, cfg *config.Server) (Store, error) {
 	}
 	s, err := influx.Open(ctx, influx.Config{
 		URL: cfg.Store.Influx.URL, Token: token, Org: cfg.Store.Influx.Org, Bucket: cfg.Store.Influx.Bucket,
+		Registerer: registerer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)

@@ -28,7 +28,7 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 	staff := api.NewStaff(a.sites, a.store, link, a.now, a.logger)
 	auth := api.NewAuth(api.AuthConfig{
 		Accounts: a.accounts, Sessions: a.accounts.Sessions(),
-		SecureCookies: a.cfg.SecureCookies, Logger: a.logger,
+		SecureCookies: a.cfg.SecureCookies, TrustedProxies: a.cfg.Proxies(), Logger: a.logger,
 	})
 	pages, err := web.New(web.Config{
 		Sites: a.sites, Live: live, History: a.store, Staff: staff, Auth: auth,
@@ -40,7 +40,7 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 	server, err := api.New(api.Config{
 		Sites: a.sites, Store: a.store, Live: live, Staff: staff, Auth: auth, Pages: pages,
 		Now: a.now, Logger: a.logger, Registry: a.registry,
-		Origins: a.cfg.Origins, SecureCookies: a.cfg.SecureCookies,
+		Origins: a.cfg.Origins, SecureCookies: a.cfg.SecureCookies, TrustedProxies: a.cfg.Proxies(),
 		Ready: func(ctx context.Context) error {
 			if err := a.store.Ping(ctx); err != nil {
 				return err
