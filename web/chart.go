@@ -190,7 +190,7 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 	for i := range slots {
 		s := &slots[i]
 		end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
-		if !s.Open || unplanned && end.After(now) && d == today {
+		if !s.Open || s.Level == perron.Closed || unplanned && end.After(now) && d == today {
 			continue
 		}
 		class, word := kindOf(s)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"strings"
+	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -32,7 +33,7 @@ func weekHours(w *words, h *perron.Hours, today perron.Date) []weekdayHours {
 		d := i % 7
 		spans := h.Weekly[d]
 		out = append(out, weekdayHours{
-			Day:   capital(w.T("weekday.d" + string(rune('0'+d)))),
+			Day:   capital(w.Weekday(time.Weekday(d))),
 			Times: w.spans(spans), Open: len(spans) > 0, Today: int(today.Weekday()) == d,
 		})
 	}

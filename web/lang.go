@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,12 @@ func loadLanguages() (*languages, error) {
 	return l, nil
 }
 
+// scriptWords are the beginnings of the ids that the script uses as well.
+var scriptWords = []string{
+	"level.", "wait.", "board.", "trend.", "age.", "onsite.", "queue.", "hours.", "state.", "live.", "notice.",
+	"weekday.d", "month.", "overview.asof", "day.row", "staff.interval", "staff.undotime",
+}
+
 // forScript flattens the messages that the script uses as well.
 func forScript(tree map[string]any) map[string]any {
 	out := make(map[string]any)
@@ -57,16 +64,12 @@ func forScript(tree map[string]any) map[string]any {
 			id := prefix + k
 			if m, ok := child.(map[string]any); ok && m["other"] == nil {
 				walk(id+".", m)
-				continue
+			} else if slices.ContainsFunc(scriptWords, func(part string) bool { return strings.HasPrefix(id, part) }) {
+				out[id] = child
 			}
-			out[id] = child
 		}
 	}
-	for _, part := range []string{"level", "wait", "board", "trend", "age", "onsite", "hours", "state", "live", "weekday", "month", "queue"} {
-		if m, ok := tree[part].(map[string]any); ok {
-			walk(part+".", m)
-		}
-	}
+	walk("", tree)
 	return out
 }
 

@@ -132,6 +132,18 @@ func (v stateView) Dashes() string {
 	return strings.Repeat("3.8 1.2 ", v.Lit-1) + "3.8 60"
 }
 
+// MainY is where the middle of the board's number stands: in the middle of the
+// disc, a little higher or lower with a line under or over it.
+func (v stateView) MainY() int {
+	switch {
+	case v.BoardTop != "":
+		return 63
+	case v.BoardSub != "":
+		return 56
+	}
+	return 60
+}
+
 // Narrow is the class that sizes the board's number: the longer, the smaller.
 func (v stateView) Narrow() string {
 	switch n := len([]rune(v.BoardMain)); {

@@ -84,7 +84,7 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 	n := float64(last - first)
 	for i := range f.Hours {
 		s := &f.Hours[i]
-		if perron.DateOf(s.Start) != d || !openWithin(&site.Hours, s) {
+		if perron.DateOf(s.Start) != d || s.Level == perron.Closed || !openWithin(&site.Hours, s) {
 			continue
 		}
 		hour := s.Start.In(perron.Amsterdam).Hour()

@@ -1,0 +1,165 @@
+// Keeps a page up to date over the API's websocket. The socket may go away at
+// any time: then it is tried again with growing pauses, and what was shown
+// turns unknown by itself when its time is over.
+
+import { asOf, type State } from "./words.js";
+
+export interface Start {
+  now: string;
+  lang: string;
+  live: string;
+  states: State[];
+  words: Record<string, string | Record<string, string>>;
+}
+
+type Incoming =
+  | { type: "snapshot"; seq: number; at: string; run?: string; sites: State[] }
+  | { type: "state"; seq: number; at: string; site: State }
+  | { type: "forecast"; seq: number; at?: string; site: string; origin: string }
+  | { type: "heartbeat"; seq: number; at: string };
+
+export interface Viewer {
+  /** show is called with the state as it must be shown now. */
+  show(state: State, now: number): void;
+  forecast(site: string): void;
+  /** connected is called when the connection comes or goes. */
+  connected(yes: boolean): void;
+}
+
+const firstPause = 1_000;
+const longestPause = 60_000;
+const silence = 40_000; // more than two heartbeats
+const tick = 5_000;
+
+/** readStart is what the server put into the page for the script. */
+export function readStart(): Start | undefined {
+  const text = document.getElementById("start")?.textContent;
+  return text ? (JSON.parse(text) as Start) : undefined;
+}
+
+export class Live {
+  private readonly states = new Map<string, State>();
+  private readonly names = new Map<string, string>();
+  private socket: WebSocket | undefined;
+  private pause = firstPause;
+  private retry: number | undefined;
+  private heard = 0;
+  private offset: number; // server's clock less ours, milliseconds
+  private seq = 0;
+  private run = "";
+  paused = false;
+
+  constructor(
+    private readonly start: Start,
+    private readonly viewer: Viewer,
+  ) {
+    const nav = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined;
+    const rendered = performance.timeOrigin + (nav?.responseStart ?? 0);
+    this.offset = Date.parse(start.now) - rendered;
+    for (const s of start.states) {
+      this.states.set(s.id, s);
+      if (s.name) this.names.set(s.id, s.name);
+    }
+  }
+
+  now(): number {
+    return Date.now() + this.offset;
+  }
+
+  name(site: string): string {
+    return this.names.get(site) ?? site;
+  }
+
+  begin(): void {
+    this.connect();
+    window.setInterval(() => this.watch(), tick);
+    window.addEventListener("online", () => this.reconnect());
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.reconnect();
+    });
+    window.addEventListener("pageshow", (e) => {
+      if (e.persisted) this.reconnect();
+    });
+  }
+
+  setPaused(paused: boolean): void {
+    this.paused = paused;
+    if (paused) {
+      window.clearTimeout(this.retry);
+      this.socket?.close();
+      this.socket = undefined;
+    } else {
+      this.connect();
+    }
+  }
+
+  private reconnect(): void {
+    this.watch();
+    if (!this.socket || this.socket.readyState > WebSocket.OPEN) {
+      this.pause = firstPause;
+      this.connect();
+    }
+  }
+
+  private connect(): void {
+    if (this.paused || (this.socket && this.socket.readyState <= WebSocket.OPEN)) return;
+    window.clearTimeout(this.retry);
+    const url = new URL(this.start.live, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    if (this.run) {
+      url.searchParams.set("since", String(this.seq));
+      url.searchParams.set("run", this.run);
+    }
+    const socket = new WebSocket(url);
+    this.socket = socket;
+    this.heard = Date.now();
+    socket.addEventListener("message", (e) => {
+      if (socket === this.socket) this.receive(String(e.data));
+    });
+    socket.addEventListener("close", () => {
+      if (socket !== this.socket) return;
+      this.socket = undefined;
+      this.viewer.connected(false);
+      // Jitter, so that not everybody comes back at once.
+      this.retry = window.setTimeout(() => this.connect(), this.pause * (0.5 + Math.random()));
+      this.pause = Math.min(longestPause, this.pause * 2);
+    });
+  }
+
+  private receive(text: string): void {
+    const m = JSON.parse(text) as Incoming;
+    this.heard = Date.now();
+    this.seq = m.seq ?? this.seq;
+    if (m.at) this.offset = Date.parse(m.at) - Date.now();
+    this.pause = firstPause;
+    this.viewer.connected(true);
+    switch (m.type) {
+      case "snapshot":
+        this.run = m.run ?? "";
+        for (const s of m.sites) this.take(s);
+        break;
+      case "state":
+        this.take(m.site);
+        break;
+      case "forecast":
+        this.viewer.forecast(m.site);
+    }
+  }
+
+  private take(s: State): void {
+    if (!this.names.has(s.id)) return; // not on this page
+    this.states.set(s.id, s);
+    this.viewer.show(asOf(s, this.now()), this.now());
+  }
+
+  // watch lets ages grow and old states turn unknown, also while paused: an
+  // old figure must never look like a fresh one.
+  private watch(): void {
+    const now = this.now();
+    for (const s of this.states.values()) {
+      const shown = asOf(s, now);
+      if (!this.paused || shown !== s) this.viewer.show(shown, now);
+    }
+    if (this.socket && Date.now() - this.heard > silence) this.socket.close();
+  }
+}

@@ -1,0 +1,34 @@
+// The planner's heatmap: arrow keys and pointer read a cell out. Without this
+// script every cell shows its number all the same.
+
+const table = document.querySelector<HTMLTableElement>("[data-heat]");
+const read = document.querySelector<HTMLElement>("[data-heatread]");
+
+if (table && read) {
+  const rows = [...table.tBodies[0]!.rows].map((r) => [...r.querySelectorAll<HTMLTableCellElement>("td")]);
+  let y = 0;
+  let x = 0;
+  const move = (toY: number, toX: number): void => {
+    const cell = rows[toY]?.[toX];
+    if (!cell) return;
+    rows[y]?.[x]?.setAttribute("tabindex", "-1");
+    [y, x] = [toY, toX];
+    cell.setAttribute("tabindex", "0");
+    read.textContent = cell.title;
+  };
+  const steps: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  table.addEventListener("keydown", (e) => {
+    const step = steps[e.key];
+    if (!step) return;
+    e.preventDefault();
+    move(y + step[0], x + step[1]);
+    rows[y]?.[x]?.focus();
+  });
+  rows.forEach((cells, i) => {
+    cells.forEach((cell, j) => {
+      cell.setAttribute("tabindex", i === 0 && j === 0 ? "0" : "-1");
+      for (const event of ["pointerenter", "focus", "click"]) cell.addEventListener(event, () => move(i, j));
+    });
+  });
+  read.hidden = false;
+}
