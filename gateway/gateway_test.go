@@ -265,9 +265,9 @@ func TestSilentCollector(t *testing.T) {
 // Events that were dropped for want of room are told as lost, and no other.
 func TestDroppedEvents(t *testing.T) {
 	link := &fakeLink{t: t, offline: true}
-	const total = 300_000
+	const total = 60_000
 	g := runGateway(t, Config{
-		MaxOutbox: 256 << 10, Link: link,
+		MaxOutbox: 48 << 10, Link: link,
 		Source: sourceFunc(func(ctx context.Context, s Sink) error {
 			for i := 0; i < total; i += 100 {
 				events := passages(i, 100)

@@ -116,7 +116,7 @@ func decode(body []byte, visit func(ev perron.Event, holes int) bool) error {
 		}
 		body = body[1+w:]
 		if c == codeHole {
-			if i > 1<<20 {
+			if i == 0 || i > 1<<20 {
 				return errBody
 			}
 			if !visit(perron.Event{}, int(i)) {
