@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// createDatabase waits for the InfluxDB server and makes the database.
+func createDatabase(ctx context.Context, addr string) error {
+	var err error
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		var res *http.Response
+		if res, err = http.PostForm("http://"+addr+"/query", url.Values{"q": {"CREATE DATABASE bench"}}); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("create the database: %s", res.Status)
+		}
+	}
+	return err
+}
+
+// memory starts server and gateway with nothing to do and looks at them after
+// they have settled.
+func (b *bench) memory(ctx context.Context) error {
+	for _, name := range []string{"perrondrukte", "perron-gateway"} {
+		info, err := os.Stat(filepath.Join(b.bin, name))
+		if err != nil {
+			return err
+		}
+		b.report("size of "+name, "reported", "%.1f MB", float64(info.Size())/1e6)
+	}
+	s, err := b.startServer(ctx, "idle", "", "127.0.0.1:0", 1)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	csv, err := b.csv("idle", 1, time.Now(), time.Second)
+	if err != nil {
+		return err
+	}
+	config, err := b.gatewayConfig(s, "idle", 1, csv, 1, "now")
+	if err != nil {
+		return err
+	}
+	g, err := b.start("perron-gateway", "run", "--config", config)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	time.Sleep(20 * time.Second)
+	mem, err := s.rss()
+	if err != nil {
+		return err
+	}
+	b.report("resident memory of serve, idle", "< 60 MB", "%.1f MB", mem)
+	if mem, err = g.rss(); err != nil {
+		return err
+	}
+	b.report("resident memory of perron-gateway", "< 25 MB", "%.1f MB", mem)
+	return nil
+}
+
+// measuredAt reads a message that a viewer receives: up to when the state in
+// it is measured. Messages that are no state have none.
+func measuredAt(payload []byte) (at time.Time, ok bool, err error) {
+	var f struct {
+		Type string          `json:"type"`
+		Site json.RawMessage `json:"site"` // a state, or in other messages a name
+	}
+	if err := json.Unmarshal(payload, &f); err != nil || f.Type != "state" {
+		return time.Time{}, false, err
+	}
+	var state struct {
+		MeasuredAt time.Time `json:"measuredAt"`
+	}
+	err = json.Unmarshal(f.Site, &state)
+	return state.MeasuredAt, err == nil && !state.MeasuredAt.IsZero(), err
+}
+
+// pulse sends 50 passages a second through a gateway in real time and takes,
+// for each, the time from its own stamp to the first websocket message that
+// has it.
+func (b *bench) pulse(ctx context.Context) error {
+	s, err := b.startServer(ctx, "pulse", "", "127.0.0.1:0", 1)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	const rate = 50
+	n := rate * b.seconds
+	first, err := b.replayFromNow(s, "pulse", n, time.Second/rate)
+	if err != nil {
+		return err
+	}
+	conn, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+s.http+"/api/v1/live", nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	g, err := b.start("perron-gateway", "run", "--config", first)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	type seen struct{ measured, received time.Time }
+	var all []seen
+	for end := time.Now().Add(time.Duration(b.seconds+3) * time.Second); time.Now().Before(end); {
+		if err := conn.SetReadDeadline(end.Add(time.Second)); err != nil {
+			return err
+		}
+		_, payload, err := conn.ReadMessage()
+		if err != nil {
+			break // the deadline: nothing more comes
+		}
+		received := time.Now()
+		at, ok, err := measuredAt(payload)
+		if err != nil {
+			return err
+		}
+		if ok {
+			all = append(all, seen{at, received})
+		}
+	}
+	if len(all) < 2 {
+		return fmt.Errorf("only %d changes were seen", len(all))
+	}
+	// The passages lie on a grid from the first stamp that was seen.
+	var took []time.Duration
+	i := 0
+	for k := range n {
+		at := all[0].measured.Add(time.Duration(k) * time.Second / rate)
+		for i < len(all) && all[i].measured.Before(at.Add(-time.Millisecond)) {
+			i++
+		}
+		if i == len(all) {
+			break
+		}
+		took = append(took, all[i].received.Sub(at))
+	}
+	slices.Sort(took)
+	b.report(fmt.Sprintf("pulse to websocket at %d pulses/s (%d pulses, %d messages)", rate, len(took), len(all)), "p99 < 100 ms",
+		"p50 %s, p99 %s, max %s", quantile(took, 0.5), quantile(took, 0.99), quantile(took, 1))
+	return nil
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Round(100 * time.Microsecond)
+}
+
+// replayFromNow writes a recording of n passages and a gateway that replays it
+// in real time.
+func (b *bench) replayFromNow(s *server, name string, n int, gap time.Duration) (string, error) {
+	csv, err := b.csv(name, n, time.Now(), gap)
+	if err != nil {
+		return "", err
+	}
+	return b.gatewayConfig(s, name, 1, csv, 1, "now")
+}
+
+// manyViewers opens websockets, causes one change a second, and takes how many
+// bytes each viewer gets and how long after the first viewer the last one has
+// a change.
+func (b *bench) manyViewers(ctx context.Context) error {
+	s, err := b.startServer(ctx, "viewers", "", "127.0.0.1:0", 1)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	config, err := b.replayFromNow(s, "viewers", b.seconds, time.Second)
+	if err != nil {
+		return err
+	}
+	var (
+		mu       sync.Mutex
+		arrivals = map[time.Time][]time.Time{} // measuredAt → when each viewer had it
+		bytes    int
+		viewers  sync.WaitGroup
+	)
+	end := time.Now().Add(time.Duration(b.seconds+15) * time.Second)
+	opened := 0
+	for range b.viewers {
+		conn, res, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+s.http+"/api/v1/live", nil)
+		if err != nil {
+			status := ""
+			if res != nil {
+				status = res.Status
+			}
+			return fmt.Errorf("viewer %d: %w %s", opened, err, status)
+		}
+		opened++
+		viewers.Add(1)
+		go func() {
+			defer viewers.Done()
+			defer conn.Close()
+			_ = conn.SetReadDeadline(end) // cannot fail on an open connection
+			for {
+				_, payload, err := conn.ReadMessage()
+				if err != nil {
+					return // the deadline
+				}
+				now := time.Now()
+				at, ok, err := measuredAt(payload)
+				if err != nil || !ok {
+					continue
+				}
+				mu.Lock()
+				bytes += len(payload) + 4 // frame header
+				arrivals[at] = append(arrivals[at], now)
+				mu.Unlock()
+			}
+		}()
+	}
+	g, err := b.start("perron-gateway", "run", "--config", config)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	time.Sleep(5 * time.Second)
+	mem, err := s.rss()
+	if err != nil {
+		return err
+	}
+	viewers.Wait()
+	var lasts, pulses []time.Duration
+	messages := 0
+	for measured, at := range arrivals {
+		messages += len(at)
+		if len(at) < opened {
+			continue // a change that some viewers got as part of a later one
+		}
+		last := slices.MaxFunc(at, time.Time.Compare)
+		lasts = append(lasts, last.Sub(slices.MinFunc(at, time.Time.Compare)))
+		pulses = append(pulses, last.Sub(measured))
+	}
+	if messages == 0 {
+		return fmt.Errorf("no viewer saw a change")
+	}
+	slices.Sort(lasts)
+	slices.Sort(pulses)
+	b.report(fmt.Sprintf("%d viewers, one change a second", opened), "reported",
+		"%d bytes a change and viewer; all have it p50 %s, max %s after the first, p50 %s after the pulse", bytes/messages, quantile(lasts, 0.5), quantile(lasts, 1), quantile(pulses, 0.5))
+	b.report("  resident memory of serve meanwhile", "reported", "%.0f MB", mem)
+	return nil
+}
