@@ -47,6 +47,7 @@ const keepRecent = 30 * time.Minute
 // state is all that changes with time.
 type state struct {
 	at      time.Time // zero before the first event
+	heard   time.Time // of the newest event
 	rest    time.Time // next instant at which the yard is known to be empty
 	resting bool      // rest is such an instant, not just when to look again
 	open    bool
@@ -82,6 +83,7 @@ func (e *Estimator) Observe(ev perron.Event) {
 	}
 	e.aheadValid = false
 	e.advance(&e.live, ev.Time)
+	e.live.heard = e.live.at
 	switch at := e.live.at; ev.Kind {
 	case perron.In:
 		full := e.live.yard.fullness()
@@ -149,7 +151,9 @@ func (s *state) copy(from *state) {
 }
 
 const (
-	tick = 20 * time.Second
+	// Time passes in ticks, and in slow ones where little happens.
+	tick     = 20 * time.Second
+	slowTick = time.Minute
 	// emptyAfter is how long after closing time everyone has left.
 	emptyAfter = 75 * time.Minute
 	// turnedAwayAfter is how long after closing time nobody queues any more.
@@ -190,12 +194,19 @@ func (e *Estimator) advance(s *state, to time.Time) {
 			s.rest, s.resting = e.nextRest(s.at)
 		}
 		left := to.Sub(s.at)
-		if s.yard.idle() && !s.open && s.road.idle() {
-			// Nothing happens in an empty closed yard.
-			if skip := min(left, s.rest.Sub(s.at), s.openTil.Sub(s.at)); skip > tick {
+		if s.yard.idle() && s.road.silent() {
+			// Nothing happens in an empty yard, and nobody queues before one.
+			if skip := min(left, s.rest.Sub(s.at), s.openTil.Sub(s.at)); skip > slowTick {
+				if s.open {
+					s.road.empty()
+				}
 				s.at = s.at.Add(skip)
 				continue
 			}
+		}
+		tick := tick
+		if s.at.Sub(s.heard) > 10*time.Minute {
+			tick = slowTick
 		}
 		dt := min(left, tick)
 		s.at = s.at.Add(dt)

@@ -117,13 +117,14 @@ func (r *road) loop(sensor string) int {
 	return -1
 }
 
-func (r *road) idle() bool {
+// silent says that no loop is occupied.
+func (r *road) silent() bool {
 	for i := range r.loops {
-		if r.loops[i].on && !r.loops[i].since.IsZero() {
+		if r.loops[i].on {
 			return false
 		}
 	}
-	return r.marg[0] > 1-1e-9
+	return true
 }
 
 func (r *road) settle() {

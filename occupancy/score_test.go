@@ -100,6 +100,9 @@ func TestDriftingCounters(t *testing.T) {
 		{"observed_stepfault.csv", 22, 1, 7, 7},
 	} {
 		t.Run(fmt.Sprintf("%s/dwell-%v", c.file, c.dwell), func(t *testing.T) {
+			if underRace {
+				c.from, c.to = 0, 1
+			}
 			seen := passages(t, recordings(t, "drift", c.file))
 			e := occupancy.New(&perron.Site{ID: "drift", Bays: 80, TypicalDwell: c.dwell})
 			start := time.Date(2016, 10, 18, 0, 0, 0, 0, time.UTC)
@@ -125,7 +128,7 @@ func TestDriftingCounters(t *testing.T) {
 				}
 			}
 			t.Log(s.String())
-			if s.mae() > c.limit {
+			if !underRace && s.mae() > c.limit {
 				t.Errorf("MAE %.2f, want at most %.1f", s.mae(), c.limit)
 			}
 		})
@@ -168,7 +171,11 @@ func TestYards(t *testing.T) {
 				Dwell: simulate.Dwell{Median: c.dwell},
 			}
 			var inside, queue, wait, long tally
-			for week := range 8 {
+			weeks := 8
+			if underRace {
+				weeks = 1
+			}
+			for week := range weeks {
 				d := perron.Date{Year: 2026, Month: time.March, Day: 7}.AddDays(7 * week)
 				day := y.Day(d)
 				e := occupancy.New(site)
@@ -191,10 +198,10 @@ func TestYards(t *testing.T) {
 					}
 				}
 			}
-			if inside.mae() > 2.6 || inside.coverage() < 0.8 {
+			if !underRace && (inside.mae() > 2.6 || inside.coverage() < 0.8) {
 				t.Errorf("on site is off by %.2f, coverage %.2f", inside.mae(), inside.coverage())
 			}
-			if wait.mae() > c.limit || wait.coverage() < 0.65 {
+			if !underRace && (wait.mae() > c.limit || wait.coverage() < 0.65) {
 				t.Errorf("the wait is off by %.2f minutes, coverage %.2f", wait.mae(), wait.coverage())
 			}
 			t.Logf("inside %s", inside.String())

@@ -168,8 +168,8 @@ func (y *yard) tickMinute(at time.Time) {
 	}
 }
 
-// idle says whether the yard is empty beyond doubt.
-func (y *yard) idle() bool { return y.marg[0] > 1-1e-9 }
+// idle says whether the yard is empty as good as certainly.
+func (y *yard) idle() bool { return y.marg[0] > 1-1e-4 }
 
 // pass lets dt seconds pass without a passage. Who stays unseen leaves
 // unseen, and the silence itself speaks for fewer vehicles.
