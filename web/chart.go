@@ -173,7 +173,7 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 	from, to := window(periods)
 	span := to.Sub(from).Seconds()
 	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
-	c.From, c.To = w.Clock(periods[0].Start), w.Clock(periods[len(periods)-1].End)
+	c.From, c.To = w.Clock(from), w.Clock(to)
 	c.Ticks = ticks(w, from, to, x)
 	for _, m := range []int{5, 15, 30, 60} {
 		c.Grid = append(c.Grid, gridLine{percent(yOf(math.Sqrt(float64(m) / 60))), strconv.Itoa(m)})

@@ -83,7 +83,7 @@ func (s *server) renderStaff(w http.ResponseWriter, r *http.Request, v *visit, s
 		}
 	}
 	return s.render(w, r, v, status, "staff", layout{
-		Title: v.T("staff.heading"), Area: "staff", Script: "staff.js", Refresh: refreshAfter, Body: body,
+		Title: v.T("staff.heading"), Area: "staff", Script: "staff.js", Body: body, // no refresh: it would take away what is being typed
 	})
 }
 

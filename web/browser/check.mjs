@@ -29,7 +29,7 @@ async function check(name, f) {
 
 /** guard records whatever a page does that it must not do. */
 function guard(page, base) {
-  const seen = { bad: [], bytes: 0 };
+  const seen = { bad: [], bytes: 0, files: 0 };
   page.on("console", (m) => {
     if (m.type() === "error" && !m.text().includes("WebSocket") && !m.text().includes("status of 4")) seen.bad.push(m.text());
   });
@@ -39,7 +39,9 @@ function guard(page, base) {
   });
   page.on("response", async (r) => {
     const size = await r.request().sizes().catch(() => undefined);
-    if (size) seen.bytes += size.responseBodySize;
+    if (!size) return;
+    seen.bytes += size.responseBodySize;
+    seen.files++;
   });
   return seen;
 }
@@ -101,6 +103,197 @@ for (const [scenario, base] of Object.entries(urls)) {
     if (checker !== context) await checker.close();
   }
 }
+
+// The first view weighs little, with everything that belongs to it.
+for (const [name, path] of pages.slice(0, 3)) {
+  await check(`weight of ${name}`, async () => {
+    const context = await visitor(browser, {});
+    const page = await context.newPage();
+    const seen = guard(page, urls.saturday);
+    await page.goto(urls.saturday + path, { waitUntil: "networkidle" });
+    console.log(`first view of ${name}: ${seen.bytes} bytes in ${seen.files} files`);
+    assert.ok(seen.bytes > 5_000 && seen.bytes <= maxTransfer, `${seen.bytes} bytes, at most ${maxTransfer} wanted`);
+    await context.close();
+  });
+}
+
+/** A live page whose websocket is in the test's hands. */
+async function livePage(path, look = {}) {
+  const context = await visitor(browser, look);
+  await logIn(context, urls.saturday);
+  const page = await context.newPage();
+  const sockets = [];
+  await page.routeWebSocket(/\/api\/v1\/live/, (ws) => {
+    sockets.push(ws);
+  });
+  const seen = guard(page, urls.saturday);
+  await page.goto(urls.saturday + path, { waitUntil: "load" });
+  await page.waitForFunction(() => !document.querySelector("[data-live]")?.hidden);
+  for (let i = 0; i < 100 && sockets.length === 0; i++) await page.waitForTimeout(20);
+  const states = JSON.parse(await page.locator("#start").textContent()).states;
+  let seq = 1;
+  const send = (m, ws = sockets.at(-1)) => ws.send(JSON.stringify({ seq: seq++, at: "2026-05-09T09:20:10Z", ...m }));
+  return { context, page, sockets, states, send, seen };
+}
+
+const field = (page, site, name) => page.locator(`[data-site="${site}"] [data-field="${name}"]`).first();
+
+await check("live changes", async () => {
+  const { context, page, sockets, states, send, seen } = await livePage("/nl/");
+  assert.equal(sockets.length, 1);
+  assert.equal(new URL(sockets[0].url()).pathname, "/api/v1/live");
+  send({ type: "snapshot", run: "r1", sites: states });
+  assert.equal(await field(page, "poort", "level").textContent(), "Zeer druk");
+  const link = page.locator('[data-site="buiten"] a');
+  await link.focus();
+  const tall = () => page.evaluate(() => [...document.querySelectorAll("[data-site]")].map((el) => el.getBoundingClientRect().top));
+  const before = await tall();
+  const quiet = { ...states[0], level: "quiet", band: { min: 0, max: 5 }, atLeast: false, onSite: { low: 5, mid: 6, high: 7 }, trend: "rising" };
+  send({ type: "state", site: quiet });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet");
+  assert.equal(await field(page, "poort", "band").textContent(), "Wachttijd: minder dan 5 min");
+  assert.equal(await field(page, "poort", "board-main").textContent(), "< 5");
+  assert.equal(await field(page, "poort", "ring").getAttribute("stroke-dasharray"), "3.8 60");
+  assert.equal(await field(page, "poort", "trend").textContent(), "Wordt drukker");
+  assert.deepEqual(await tall(), before, "the layout moved");
+  assert.ok(await link.evaluate((el) => el === document.activeElement), "the focus was taken away");
+  const told = page.locator("[data-announce]");
+  assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
+  // A change that leaves the level alone is not told.
+  send({ type: "state", site: { ...quiet, trend: "falling" } });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="trend"]').textContent === "Wordt rustiger");
+  assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
+  // A notice appears.
+  send({ type: "state", site: { ...quiet, notice: { id: "1", at: "2026-05-09T09:15:00Z", text: { nl: "Volg de borden." } } } });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="notice-text"]').textContent === "Volg de borden.");
+  // Old states turn unknown without any message, when the server's clock says so.
+  send({ type: "heartbeat", at: "2026-05-09T10:20:00Z" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "unknown", undefined, { timeout: 8000 });
+  assert.match(await field(page, "poort", "level").textContent(), /^Geen actuele meting \(laatste om 11:18\)\.$/);
+  assert.deepEqual(seen.bad, []);
+  await context.close();
+});
+
+await check("pause and reconnect", async () => {
+  const { context, page, sockets, states, send } = await livePage("/en/");
+  send({ type: "snapshot", run: "r1", sites: states });
+  await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent === "These figures update by themselves.");
+  const pause = page.getByRole("button", { name: "Pause" });
+  await pause.press("Enter");
+  await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent.startsWith("Paused at 11:20"));
+  const button = page.getByRole("button", { name: "Continue" });
+  assert.equal(await button.getAttribute("aria-pressed"), "true");
+  await button.press("Enter");
+  for (let i = 0; i < 100 && sockets.length < 2; i++) await page.waitForTimeout(50);
+  const again = new URL(sockets.at(-1).url());
+  assert.equal(again.searchParams.get("run"), "r1");
+  assert.equal(again.searchParams.get("since"), "1");
+  send({ type: "heartbeat" });
+  await sockets.at(-1).close();
+  await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent === "No connection. We are trying again.");
+  for (let i = 0; i < 100 && sockets.length < 3; i++) await page.waitForTimeout(50);
+  assert.ok(sockets.length >= 3, "did not connect again");
+  await context.close();
+});
+
+await check("a pulse shows on the perron page", async () => {
+  const { context, page, states, send } = await livePage("/nl/perron/poort");
+  send({ type: "snapshot", run: "r1", sites: states });
+  send({ type: "state", site: { ...states[0], onSite: { low: 24, mid: 27, high: 30 } } });
+  await page.waitForFunction(() => document.querySelector('[data-field="onsite"]').textContent === "ongeveer 27 voertuigen op het terrein");
+  // The forecast is announced: the chart is loaded anew, without touching the slider that has the focus.
+  const slider = page.getByRole("slider");
+  await slider.focus();
+  await page.keyboard.press("Home");
+  const first = await page.locator('[data-field="readout"]').textContent();
+  assert.match(first, /^8:30, gemeten minder dan 5 min$/);
+  await page.keyboard.press("End");
+  const last = await page.locator('[data-field="readout"]').textContent();
+  assert.match(last, /^16:45, verwacht /);
+  assert.equal(await slider.getAttribute("aria-valuetext"), last);
+  send({ type: "forecast", site: "poort", origin: "2026-05-09T09:20:00Z" });
+  await page.waitForTimeout(1_500);
+  assert.ok(await slider.evaluate((el) => el === document.activeElement), "the focus was taken away");
+  await context.close();
+});
+
+await check("keyboard", async () => {
+  const context = await visitor(browser, { width: 1280 });
+  const page = await context.newPage();
+  await page.goto(`${urls.saturday}/nl/`, { waitUntil: "load" });
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Ga naar de inhoud");
+  assert.ok(await page.evaluate(() => document.activeElement.getBoundingClientRect().top >= 0), "the skip link is not in sight");
+  const reached = new Set();
+  for (let i = 0; i < 20; i++) {
+    await page.keyboard.press("Tab");
+    const [name, outline] = await page.evaluate(() => {
+      const el = document.activeElement;
+      return [el.textContent.trim(), getComputedStyle(el).outlineStyle + getComputedStyle(el, "::after").outlineStyle];
+    });
+    reached.add(name);
+    if (name && name.length < 60) assert.match(outline, /solid/, `${name} shows no focus`);
+  }
+  for (const name of ["Poort", "Buiten", "Haven", "Pauzeer", "Dichtstbij eerst"]) assert.ok(reached.has(name), `${name} is out of reach`);
+  await page.goto(`${urls.saturday}/nl/planner`, { waitUntil: "load" });
+  await page.locator("[data-heat] td[tabindex='0']").focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowDown");
+  assert.match(await page.locator("[data-heatread]").textContent(), /^Dinsdag 10:00–11:00: gemiddeld \d+ voertuigen$/);
+  await context.close();
+});
+
+// Everything works without scripts: the day's table, the language, and the staff's forms.
+await check("without scripts", async () => {
+  const context = await visitor(browser, { scripts: false });
+  const page = await context.newPage();
+  const base = urls.tuesday;
+  await page.goto(`${base}/`, { waitUntil: "load" });
+  assert.equal(await page.locator('meta[http-equiv="refresh"]').getAttribute("content"), "60");
+  await page.locator("nav a[lang=en]").click();
+  assert.equal(await page.locator("h1").textContent(), "How busy is it now?");
+  await page.locator(".pd-tile__link").first().click();
+  await page.locator("summary").first().click();
+  assert.ok(await page.locator("[data-rows] tbody tr").first().isVisible());
+
+  await page.goto(`${base}/nl/staff`, { waitUntil: "load" });
+  await page.locator("#name").fill("ans");
+  await page.locator("#password").fill("fout");
+  await page.locator("main button").click();
+  assert.match(await page.locator("#wrong").textContent(), /klopt niet/);
+  await page.locator("#password").fill("welkom");
+  await page.locator("main button").click();
+  assert.equal(await page.locator("h1").textContent(), "Medewerkers");
+  const card = page.locator("#buiten");
+  await card.locator("summary", { hasText: "Tel opnieuw" }).click();
+  await card.locator("#n-buiten").fill("23");
+  await card.getByRole("button", { name: "Bewaar telling" }).click();
+  assert.match(await page.locator(".pd-undo").textContent(), /Buiten: opnieuw geteld, 23 voertuigen/);
+  await page.getByRole("button", { name: "Maak ongedaan" }).click();
+  assert.match(await page.locator("[aria-labelledby=log] tbody").textContent(), /ongedaan gemaakt/);
+  await card.locator("summary", { hasText: "Melding" }).click();
+  await card.locator("#announce-buiten").selectOption("works");
+  await card.getByRole("button", { name: "Plaats melding" }).click();
+  assert.match(await page.locator(".pd-undo").textContent(), /Volg de borden/);
+  await context.close();
+});
+
+await check("staff with scripts", async () => {
+  const { context, page, states, send } = await livePage("/nl/staff", { width: 768, touch: true });
+  send({ type: "snapshot", run: "r1", sites: states.map((s) => ({ ...s, gates: [{ gate: "in", inToday: 1215, outToday: 0, inHour: 32, outHour: 0 }] })) });
+  await page.waitForFunction(() => document.querySelector('[data-gate="in"] [data-field="inToday"]').textContent === "1.215");
+  const card = page.locator("#poort");
+  await card.locator("summary", { hasText: "Tel opnieuw" }).click();
+  for (const key of ["4", "2", "7"]) await card.locator(`[data-key="${key}"]`).click();
+  await card.locator('[data-key="erase"]').click();
+  assert.equal(await card.locator("input[name=vehicles]").inputValue(), "42");
+  await accessible(page, "keypad");
+  if (shots) await shoot(page, "saturday-staff-keypad");
+  const small = await page.evaluate(() => [...document.querySelectorAll("main button, main summary, main input:not([type=hidden]), main select")]
+    .filter((el) => el.offsetParent).map((el) => [el.textContent.trim(), el.getBoundingClientRect().height]).filter(([, h]) => h < 48));
+  assert.deepEqual(small, [], "targets under 48 px");
+  await context.close();
+});
 
 await browser.close();
 if (failures.length > 0) {
