@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
 // createDatabase waits for the InfluxDB server and makes the database.
@@ -72,21 +74,23 @@ func (b *bench) memory(ctx context.Context) error {
 	return nil
 }
 
-// measuredAt reads a message that a viewer receives: up to when the state in
-// it is measured. Messages that are no state have none.
-func measuredAt(payload []byte) (at time.Time, ok bool, err error) {
+// A state is what of a message to viewers matters here.
+type state struct {
+	MeasuredAt time.Time `json:"measuredAt"`
+	Visits     int       `json:"visits"` // passages in, today
+}
+
+// stateIn reads a message to a viewer; ok is false when it is of another type.
+func stateIn(payload []byte) (s state, ok bool, err error) {
 	var f struct {
 		Type string          `json:"type"`
 		Site json.RawMessage `json:"site"` // a state, or in other messages a name
 	}
 	if err := json.Unmarshal(payload, &f); err != nil || f.Type != "state" {
-		return time.Time{}, false, err
+		return state{}, false, err
 	}
-	var state struct {
-		MeasuredAt time.Time `json:"measuredAt"`
-	}
-	err = json.Unmarshal(f.Site, &state)
-	return state.MeasuredAt, err == nil && !state.MeasuredAt.IsZero(), err
+	err = json.Unmarshal(f.Site, &s)
+	return s, err == nil, err
 }
 
 // pulse sends 50 passages a second through a gateway in real time and takes,
@@ -114,45 +118,67 @@ func (b *bench) pulse(ctx context.Context) error {
 		return err
 	}
 	defer g.stop()
-	type seen struct{ measured, received time.Time }
+	type seen struct {
+		visits int
+		at     time.Time
+	}
 	var all []seen
-	for end := time.Now().Add(time.Duration(b.seconds+3) * time.Second); time.Now().Before(end); {
-		if err := conn.SetReadDeadline(end.Add(time.Second)); err != nil {
-			return err
-		}
+	end := time.Now().Add(time.Duration(b.seconds+10) * time.Second)
+	if err := conn.SetReadDeadline(end); err != nil {
+		return err
+	}
+	for len(all) == 0 || all[len(all)-1].visits < n {
 		_, payload, err := conn.ReadMessage()
 		if err != nil {
-			break // the deadline: nothing more comes
+			return fmt.Errorf("after %d messages: %w", len(all), err)
 		}
-		received := time.Now()
-		at, ok, err := measuredAt(payload)
+		at := time.Now()
+		st, ok, err := stateIn(payload)
 		if err != nil {
 			return err
 		}
 		if ok {
-			all = append(all, seen{at, received})
+			all = append(all, seen{st.Visits, at})
 		}
 	}
-	if len(all) < 2 {
-		return fmt.Errorf("only %d changes were seen", len(all))
+	g.stop()
+	s.stop()
+	edges, err := b.edges(ctx, "pulse")
+	if err != nil {
+		return err
 	}
-	// The passages lie on a grid from the first stamp that was seen.
+	if len(edges) != n {
+		return fmt.Errorf("%d passages are stored, want %d", len(edges), n)
+	}
 	var took []time.Duration
 	i := 0
-	for k := range n {
-		at := all[0].measured.Add(time.Duration(k) * time.Second / rate)
-		for i < len(all) && all[i].measured.Before(at.Add(-time.Millisecond)) {
+	for k, edge := range edges {
+		for all[i].visits <= k {
 			i++
 		}
-		if i == len(all) {
-			break
-		}
-		took = append(took, all[i].received.Sub(at))
+		took = append(took, all[i].at.Sub(edge))
 	}
 	slices.Sort(took)
 	b.report(fmt.Sprintf("pulse to websocket at %d pulses/s (%d pulses, %d messages)", rate, len(took), len(all)), "p99 < 100 ms",
 		"p50 %s, p99 %s, max %s", quantile(took, 0.5), quantile(took, 0.99), quantile(took, 1))
 	return nil
+}
+
+// edges are the times of all passages in a server's store.
+func (b *bench) edges(ctx context.Context, name string) ([]time.Time, error) {
+	db, err := sqlite.Open(ctx, filepath.Join(b.dir, name, "perrondrukte.db"), sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	var edges []time.Time
+	for r, err := range db.Events(ctx, "yard", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)) {
+		if err != nil {
+			return nil, err
+		}
+		edges = append(edges, r.Time)
+	}
+	return edges, nil
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -214,13 +240,13 @@ func (b *bench) manyViewers(ctx context.Context) error {
 					return // the deadline
 				}
 				now := time.Now()
-				at, ok, err := measuredAt(payload)
+				st, ok, err := stateIn(payload)
 				if err != nil || !ok {
 					continue
 				}
 				mu.Lock()
 				bytes += len(payload) + 4 // frame header
-				arrivals[at] = append(arrivals[at], now)
+				arrivals[st.MeasuredAt] = append(arrivals[st.MeasuredAt], now)
 				mu.Unlock()
 			}
 		}()

@@ -49,8 +49,11 @@ func (b *bench) start(name string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process and waits for it.
+// stop ends the process and waits for it. It may be called again.
 func (p *process) stop() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	timer := time.AfterFunc(15*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
