@@ -257,7 +257,7 @@ func (a *acks) run(ctx context.Context, w *worker) {
 				// The gateway sends the batch again and gets another.
 				w.metrics.unacked.Inc()
 				if n, ok := w.c.rare.allow("ack " + w.name()); ok {
-					w.c.log.Warn("acknowledgement is not sent", "site", w.live.site.ID, "gateway", w.gateway, "error", err, "times", n)
+					w.c.log.Log(ctx, levelOf(err), "acknowledgement is not sent", "site", w.live.site.ID, "gateway", w.gateway, "error", err, "times", n)
 				}
 			}
 		}

@@ -2,6 +2,8 @@ package collector
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -80,7 +82,7 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 		}
 		c.metrics.unpublished.WithLabelValues(r.site, leaf).Inc()
 		if n, ok := c.rare.allow("publish " + r.site); ok {
-			c.log.Warn("state is not published", "site", r.site, "error", err, "times", n)
+			c.log.Log(ctx, levelOf(err), "state is not published", "site", r.site, "error", err, "times", n)
 		}
 		r.mu.Lock()
 		r.set(m, false)
@@ -90,6 +92,15 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 		}
 		wait = min(2*wait, maxRetry/5)
 	}
+}
+
+// levelOf is for what could not be sent: that there is no connection is no news,
+// the link says so itself.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, broker.ErrOffline) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // storeFailed counts and, once a minute, logs a failed call of the store.
