@@ -2,21 +2,28 @@ package test
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // TestCalIt2 replays fifteen weeks of a real door counter, expanded to
-// passages within each half hour, and looks at what the pages make of it.
+// passages within each half hour, and looks at what the pages make of it. The
+// recording is moved by whole weeks, so that it ends in the last few days and
+// there is something to forecast.
 func TestCalIt2(t *testing.T) {
-	recording := recordings(t, "calit2/inout_30min.csv")
-	wantIn, wantOut := calit2Totals(t, recording)
 	dir := t.TempDir()
+	recording := filepath.Join(dir, "recording.csv")
+	wantIn, wantOut := moveCalIt2(t, recordings(t, "calit2/inout_30min.csv"), recording)
 	config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+`
 sites:
   - id: calit2
@@ -55,7 +62,8 @@ source:
 		var answer struct {
 			Counts []struct{ In, Out int } `json:"counts"`
 		}
-		s.get("/api/v1/sites/calit2/counts?from=2005-07-18&to=2005-11-07&interval=1w", &answer)
+		s.get(fmt.Sprintf("/api/v1/sites/calit2/counts?from=%s&to=%s&interval=1d",
+			perron.DateOf(time.Now()).AddDays(-140), perron.DateOf(time.Now()).AddDays(1)), &answer)
 		in, out = 0, 0
 		for _, c := range answer.Counts {
 			in, out = in+c.In, out+c.Out
@@ -65,20 +73,60 @@ source:
 	if in != wantIn || out != wantOut {
 		t.Errorf("the API counts %d in and %d out, the recording %d and %d", in, out, wantIn, wantOut)
 	}
-	for _, page := range []string{"/", "/perron/calit2", "/planner?site=calit2&from=2005-07-25&to=2005-11-05"} {
-		if code, body := s.get(page, nil); code != 200 {
-			t.Errorf("%s: %d: %s", page, code, tail(body, 300))
+
+	// The profile knows that lunch on a Wednesday is busier than supper.
+	var profile struct {
+		Cells []struct {
+			Weekday  int     `json:"weekday"`
+			Hour     int     `json:"hour"`
+			Arrivals float64 `json:"arrivals"`
+		} `json:"cells"`
+	}
+	s.get("/api/v1/sites/calit2/profile", &profile)
+	at := map[int]float64{}
+	for _, x := range profile.Cells {
+		if x.Weekday == int(time.Wednesday) {
+			at[x.Hour] = x.Arrivals
 		}
 	}
+	if at[13] < 2*at[18] || at[18] <= 0 {
+		t.Errorf("the profile of Wednesday has %.1f arrivals from 13:00 and %.1f from 18:00", at[13], at[18])
+	}
+	// And so does the forecast. The collector learns from late data within
+	// minutes, and at every start.
+	s.stop()
+	s = startServer(t, config, true)
+	eventually(t, time.Minute, "the forecast expects arrivals in the week ahead", func() bool {
+		var f struct {
+			Hours []struct {
+				Open     bool            `json:"open"`
+				Arrivals perron.Interval `json:"arrivals"`
+			} `json:"hours"`
+		}
+		if code, body := s.get("/api/v1/sites/calit2/forecast", nil); code != http.StatusOK {
+			t.Logf("forecast: %d %s", code, tail(body, 200))
+			return false
+		}
+		s.get("/api/v1/sites/calit2/forecast", &f)
+		busiest := 0.0
+		for _, h := range f.Hours {
+			if h.Open {
+				busiest = max(busiest, h.Arrivals.Mid)
+			}
+		}
+		return busiest > 15
+	})
 	screenshots(t, s, map[string]string{
-		"calit2-planner": "/nl/planner?site=calit2&from=2005-07-25&to=2005-11-05",
+		"calit2-planner": "/nl/planner?site=calit2",
 		"calit2-perron":  "/nl/perron/calit2",
 	})
 }
 
-func calit2Totals(t *testing.T, path string) (in, out int) {
+// moveCalIt2 writes the recording with its times moved by whole weeks, so that
+// it ends within the week before now, and returns its totals.
+func moveCalIt2(t *testing.T, from, to string) (in, out int) {
 	t.Helper()
-	f, err := os.Open(path)
+	f, err := os.Open(from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +135,28 @@ func calit2Totals(t *testing.T, path string) (in, out int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	last, err := time.Parse(time.DateTime, rows[len(rows)-1][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	weeks := int(time.Since(last.Add(24*time.Hour)) / (7 * 24 * time.Hour))
+	var moved strings.Builder
+	moved.WriteString("t,out,in\n")
 	for _, r := range rows[1:] {
+		at, err := time.Parse(time.DateTime, r[0])
+		if err != nil {
+			t.Fatal(err)
+		}
 		o, err1 := strconv.Atoi(r[1])
 		i, err2 := strconv.Atoi(r[2])
-		if err1 != nil || err2 != nil {
-			t.Fatalf("odd row %v", r)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
 		}
 		in, out = in+i, out+o
+		fmt.Fprintf(&moved, "%s,%d,%d\n", at.AddDate(0, 0, 7*weeks).Format(time.DateTime), o, i)
+	}
+	if err := os.WriteFile(to, []byte(moved.String()), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return in, out
 }
