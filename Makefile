@@ -70,14 +70,19 @@ ifeq ($(RACE),)
 	@[ -z "$${CI:-}" ]
 endif
 	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -v '/test$$')
+ifneq ($(RACE),)
+	@echo 'scores of the estimates, which the race detector makes too slow'
+	$(GO) test ./occupancy ./forecast
+endif
 
 .PHONY: system
 system: web ## the built binaries: recorded traffic, brokers, stores, browser
 	$(GO) test -count=1 -timeout 25m ./test/...
 
 .PHONY: bench
-bench: ## measure speed and memory against the limits
-	$(GO) run ./bench
+bench: build ## measure speed and memory against the limits
+	cd tools/influxd && CGO_ENABLED=0 $(GO) build -o ../../dist/influxd github.com/influxdata/influxdb/cmd/influxd
+	$(GO) run ./bench -influxd dist/influxd
 
 .PHONY: fuzz
 fuzz: ## ten seconds for every decoder
