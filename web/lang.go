@@ -51,7 +51,7 @@ func loadLanguages() (*languages, error) {
 
 // scriptWords are the beginnings of the ids that the script uses as well.
 var scriptWords = []string{
-	"level.", "wait.", "board.", "trend.", "age.", "onsite.", "queue.", "hours.", "state.", "live.", "notice.",
+	"level.", "wait.", "board.", "trend.", "age.", "onsite.", "visits.", "queue.", "hours.", "state.", "live.", "notice.",
 	"weekday.d", "month.", "overview.asof", "day.row", "staff.interval", "staff.undotime",
 }
 

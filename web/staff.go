@@ -57,7 +57,7 @@ func (s *server) staff(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 func (s *server) renderStaff(w http.ResponseWriter, r *http.Request, v *visit, status int, user string, wrong *formError) error {
-	body := staffBody{User: v.T("staff.user", "Name", user), Script: clientData{
+	body := staffBody{User: v.T("staff.user", "Name", user), Wrong: wrong, Script: clientData{
 		Now: v.Now, Lang: v.tag, Live: "/api/v1/live?detail=staff", Words: v.script,
 	}}
 	var actions []perron.Action

@@ -11,9 +11,10 @@ import (
 
 type staffBody struct {
 	User   string
-	Health string   // empty when all is well
-	Doubts []string // what is wrong, in sentences
-	Fresh  *logRow  // the newest action that can still be undone
+	Wrong  *formError // what was wrong with the form that was just sent
+	Health string     // empty when all is well
+	Doubts []string   // what is wrong, in sentences
+	Fresh  *logRow    // the newest action that can still be undone
 	Cards  []staffCard
 	Log    []logRow
 	Script clientData

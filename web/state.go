@@ -21,6 +21,7 @@ type stateView struct {
 	Until    string `json:"until"`
 	Age      string `json:"age"`
 	OnSite   string `json:"onSite"`
+	Visits   string `json:"visits"`
 	// Wait is the board in words, for ears.
 	Wait string `json:"wait"`
 	// BoardTop, BoardMain and BoardSub are the lines on the wait board, Lit how
@@ -61,7 +62,7 @@ func viewState(w *words, b *perron.Busyness, now time.Time) stateView {
 		v.BoardTop, v.BoardMain = w.T("board.late"), w.Clock(b.ClosesAt)
 		v.Wait = w.Level(perron.Late)
 		v.Age = w.Age(b.MeasuredAt, now)
-		v.OnSite = w.OnSite(b.OnSite)
+		v.OnSite, v.Visits = w.OnSite(b.OnSite), w.Visits(visits(b))
 		return v
 	case b.Level.Rank() == 0: // unknown
 		v.Level = string(perron.Unknown)
@@ -84,12 +85,21 @@ func viewState(w *words, b *perron.Busyness, now time.Time) stateView {
 			v.BoardSub = w.T("board.min")
 		}
 		v.Age = w.Age(b.MeasuredAt, now)
-		v.OnSite = w.OnSite(b.OnSite)
+		v.OnSite, v.Visits = w.OnSite(b.OnSite), w.Visits(visits(b))
 	}
 	if !b.ClosesAt.IsZero() {
 		v.Until = w.T("hours.until", "Time", w.Clock(b.ClosesAt))
 	}
 	return v
+}
+
+// visits is how many vehicles came in today.
+func visits(b *perron.Busyness) int {
+	n := 0
+	for _, g := range b.Gates {
+		n += g.InToday
+	}
+	return n
 }
 
 func trendOr(t perron.Trend) perron.Trend {
@@ -164,6 +174,7 @@ type scriptState struct {
 	Band         perron.Band     `json:"band"`
 	AtLeast      bool            `json:"atLeast,omitempty"`
 	OnSite       perron.Interval `json:"onSite"`
+	Visits       int             `json:"visits"`
 	Trend        perron.Trend    `json:"trend,omitempty"`
 	MeasuredAt   time.Time       `json:"measuredAt,omitzero"`
 	StaleAt      time.Time       `json:"staleAt,omitzero"`
@@ -176,7 +187,7 @@ type scriptState struct {
 
 func newScriptState(site *perron.Site, b *perron.Busyness) scriptState {
 	return scriptState{
-		ID: site.ID, Name: site.Name, Level: b.Level, Band: b.Band, AtLeast: b.AtLeast, OnSite: b.OnSite,
+		ID: site.ID, Name: site.Name, Level: b.Level, Band: b.Band, AtLeast: b.AtLeast, OnSite: b.OnSite, Visits: visits(b),
 		Trend: b.Trend, MeasuredAt: b.MeasuredAt, StaleAt: b.StaleAt, ClosesAt: b.ClosesAt, OpensAt: b.OpensAt,
 		TypicalLevel: b.TypicalLevel, Closure: b.Closure, Notice: b.Notice,
 	}

@@ -169,6 +169,14 @@ func (w *words) OnSite(i perron.Interval) string {
 	return w.N("onsite.vehicles", n)
 }
 
+// Visits says how many vehicles came in today.
+func (w *words) Visits(n int) string {
+	if n < 1 {
+		return w.T("visits.none")
+	}
+	return w.N("visits.today", n)
+}
+
 // Queue says how many vehicles wait outside.
 func (w *words) Queue(i perron.Interval, atLeast bool) string {
 	if atLeast {

@@ -29,6 +29,7 @@ export function showView(root: Element, v: View, words: Words, lang: string): vo
   setText(root, "until", v.until);
   setText(root, "age", v.age);
   setText(root, "onsite", v.onSite);
+  setText(root, "visits", v.visits);
   setText(root, "band", field(root, "band")?.closest("dd") ? v.wait : words.t("wait.label", { Band: v.wait }));
   setText(root, "board-top", v.boardTop);
   setText(root, "board-main", v.boardMain);

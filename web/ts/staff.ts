@@ -10,7 +10,7 @@ function numbers(root: Element, s: State, words: Words): void {
   const low = Math.floor(s.onSite?.low ?? 0);
   const high = Math.ceil(s.onSite?.high ?? 0);
   setText(root, "between", s.onSite && low < high ? words.t("staff.interval", { Low: Math.max(0, low), High: high }) : "");
-  setText(root, "queue", words.queue(s.queue, s.atLeast));
+  if (s.queue || !s.onSite) setText(root, "queue", words.queue(s.queue, s.atLeast));
   for (const gate of s.gates ?? []) {
     const row = root.querySelector(`[data-gate="${CSS.escape(gate.gate)}"]`);
     if (!row) continue;

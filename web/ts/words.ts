@@ -19,6 +19,7 @@ export interface State {
   atLeast?: boolean;
   wait?: Interval;
   onSite?: Interval;
+  visits?: number;
   queue?: Interval;
   trend?: string;
   measuredAt?: string;
@@ -44,6 +45,7 @@ export interface View {
   until: string;
   age: string;
   onSite: string;
+  visits: string;
   wait: string;
   boardTop: string;
   boardMain: string;
@@ -144,6 +146,11 @@ export class Words {
     return n < 1 ? this.t("onsite.none") : this.n("onsite.vehicles", n);
   }
 
+  visits(n: number | undefined): string {
+    if (n === undefined) return "";
+    return n < 1 ? this.t("visits.none") : this.n("visits.today", n);
+  }
+
   queue(i: Interval | undefined, atLeast = false): string {
     if (!i) return "?";
     if (atLeast && Math.floor(i.low) > 0) return this.n("queue.atleast", Math.floor(i.low));
@@ -189,7 +196,7 @@ export class Words {
   view(s: State, now: number): View {
     const v: View = {
       level: s.level, typical: "", trend: "", headline: "", detail: "", detailLang: "", until: "",
-      age: "", onSite: "", wait: "", boardTop: "", boardMain: "", boardSub: "", lit: 0,
+      age: "", onSite: "", visits: "", wait: "", boardTop: "", boardMain: "", boardSub: "", lit: 0,
     };
     const measured = s.measuredAt ? Date.parse(s.measuredAt) : 0;
     if (s.level === "closed") {
@@ -215,6 +222,7 @@ export class Words {
       v.wait = this.t("level.late");
       v.age = this.age(measured, now);
       v.onSite = this.onSite(s.onSite);
+      v.visits = this.visits(s.visits);
       return v;
     }
     if (closes) v.until = this.t("hours.until", { Time: closes });
@@ -240,6 +248,7 @@ export class Words {
     if (v.boardMain !== "?") v.boardSub = this.t("board.min");
     v.age = this.age(measured, now);
     v.onSite = this.onSite(s.onSite);
+    v.visits = this.visits(s.visits);
     return v;
   }
 }

@@ -1,0 +1,234 @@
+package web
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// allDay is a site that is open around the clock every day.
+func allDay() *perron.Site {
+	site := fixtureSites()[0]
+	site.Hours = perron.Hours{}
+	for d := range site.Hours.Weekly {
+		site.Hours.Weekly[d] = []perron.Span{{Open: 0, Close: 1440}}
+	}
+	return site
+}
+
+// A civil day has 23 hours when the clocks go forward, 25 when they go back.
+func TestChartOnClockChanges(t *testing.T) {
+	w := testWords(t)["nl"]
+	for _, c := range []struct {
+		day       string
+		hours     int
+		threeOnce string // the labels, every third hour
+	}{
+		{"2026-03-29", 23, "0 4 7 10 13 16 19 22"},
+		{"2026-05-09", 24, "0 3 6 9 12 15 18 21 24"},
+		{"2026-10-25", 25, "0 2 5 8 11 14 17 20 23"},
+	} {
+		d := date(c.day)
+		site := allDay()
+		f := fixtureForecast(site, 1, d.Start(), d.Start())
+		v := viewDay(w, site, &f, d, d.Start(), false)
+		if got := len(v.Bars); got != c.hours*4 {
+			t.Errorf("%s: %d bars, want %d", c.day, got, c.hours*4)
+		}
+		var labels []string
+		for _, tick := range v.Ticks {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); got != c.threeOnce {
+			t.Errorf("%s: hours %s, want %s", c.day, got, c.threeOnce)
+		}
+
+		var counts []perron.Count
+		for s := d.Start(); s.Before(d.End()); s = s.Add(15 * time.Minute) {
+			counts = append(counts, perron.Count{Start: s, In: 3, Out: 1})
+		}
+		curve := viewCurve(w, d, counts)
+		if len(curve.Bars) != c.hours*4 || len(curve.Rows) != c.hours*4 {
+			t.Errorf("%s: curve of %d bars and %d rows, want %d", c.day, len(curve.Bars), len(curve.Rows), c.hours*4)
+		}
+		if last := curve.Rows[len(curve.Rows)-1].Time; last != "23:45" {
+			t.Errorf("%s: the curve ends at %s", c.day, last)
+		}
+	}
+}
+
+func TestDayChart(t *testing.T) {
+	w := testWords(t)["nl"]
+	site := fixtureSites()[0]
+	now := civil("2026-05-09 11:20")
+	f := fixtureForecast(site, 1, now, now)
+	v := viewDay(w, site, &f, date("2026-05-09"), now, false)
+	if v.From != "8:00" || v.To != "17:00" || v.Now != "37.04%" {
+		t.Errorf("window %s to %s, now at %s", v.From, v.To, v.Now)
+	}
+	// 8:30 to 17:00 is 34 quarters; the half hour before the opening is empty.
+	if len(v.Bars) != 34 || len(v.Rows) != 34 {
+		t.Fatalf("%d bars, %d rows", len(v.Bars), len(v.Rows))
+	}
+	if diff := cmp.Diff(row{Time: "8:30", Wait: "minder dan 5 min", Kind: "gemeten", Level: "Rustig", Mark: "quiet"}, v.Rows[0]); diff != "" {
+		t.Error(diff)
+	}
+	if got := v.Rows[v.NowIndex]; got.Time != "11:15" || got.Kind != "verwacht" {
+		t.Errorf("now is %+v", got)
+	}
+	if got := v.Bars[0].Class + "," + v.Bars[33].Class; got != "m l1,e l1" {
+		t.Errorf("classes %s", got)
+	}
+	if diff := cmp.Diff([]string{"m", "e"}, v.Kinds); diff != "" {
+		t.Error(diff)
+	}
+	if v.Summary != "Zeer druk 10:30–12:15. Rustig 15:00–17:00." {
+		t.Errorf("summary %q", v.Summary)
+	}
+
+	// Closed by staff: what was expected of the rest of the day is gone.
+	if v := viewDay(w, site, &f, date("2026-05-09"), now, true); len(v.Bars) != 11 {
+		t.Errorf("closed by staff: %d bars, want the 11 measured quarters", len(v.Bars))
+	}
+	// Sunday is closed; without a forecast nothing is made up.
+	if v := viewDay(w, site, &f, date("2026-05-10"), now, false); !v.Closed || len(v.Bars) != 0 {
+		t.Errorf("Sunday: %+v", v)
+	}
+	if v := viewDay(w, site, nil, date("2026-05-09"), now, false); !v.Empty || v.Summary != "Nog geen verwachting." {
+		t.Errorf("no forecast: %+v", v)
+	}
+	// Not measured is neither quiet nor nothing.
+	f = fixtureForecast(site, 1, now, civil("2026-05-09 10:00"))
+	v = viewDay(w, site, &f, date("2026-05-09"), now, false)
+	if got := v.Rows[8]; got.Time != "10:30" || got.Kind != "niet gemeten" || got.Wait != "wachttijd onbekend" || v.Bars[8].Class != "u" {
+		t.Errorf("unmeasured quarter: %+v %+v", got, v.Bars[8])
+	}
+	if got := v.Bars[33].Class; !strings.HasPrefix(got, "t ") {
+		t.Errorf("without fresh data the rest is typical, not %q", got)
+	}
+}
+
+func TestFocusDay(t *testing.T) {
+	h := &fixtureSites()[0].Hours
+	for now, want := range map[string]string{
+		"2026-05-09 06:00": "2026-05-09", "2026-05-09 16:59": "2026-05-09", "2026-05-09 17:00": "2026-05-11",
+		"2026-05-10 12:00": "2026-05-11", "2026-05-13 18:00": "2026-05-15", // Ascension Day between
+	} {
+		if got := focusDay(h, civil(now)).String(); got != want {
+			t.Errorf("at %s the day to see is %s, want %s", now, got, want)
+		}
+	}
+}
+
+func TestHeight(t *testing.T) {
+	at := func(wait, onSite float64) float64 {
+		return height(&perron.Slot{Wait: perron.Exactly(wait), OnSite: perron.Exactly(onSite)}, 24)
+	}
+	five := math.Sqrt(5.0 / 60)
+	if h := at(0, 24); h >= five {
+		t.Errorf("a full yard without a wait is %v high, not below 5 minutes (%v)", h, five)
+	}
+	if h := at(0, 0); h <= 0 {
+		t.Error("an empty yard that is open shows nothing")
+	}
+	if h := at(500, 24); h != 1 {
+		t.Errorf("500 minutes are %v high", h)
+	}
+	if !(at(0, 5) < at(0, 20) && at(0, 20) < at(10, 0) && at(10, 0) < at(30, 0)) {
+		t.Error("heights do not rise")
+	}
+}
+
+func TestWeek(t *testing.T) {
+	w := testWords(t)["nl"]
+	site := fixtureSites()[0]
+	now := civil("2026-05-09 11:20")
+	f := fixtureForecast(site, 1, now, now)
+	v := viewWeek(w, site, &f, now)
+	if len(v.Days) != 7 || len(v.Hours) != 9 || v.Hours[0] != 8 {
+		t.Fatalf("%d days, hours %v", len(v.Days), v.Hours)
+	}
+	if d := v.Days[0]; d.Full != "Vandaag" || !d.Today || len(d.Bars) != 8 || d.Cell(11).Level != "Zeer druk" || d.Cell(20).Mark != "" {
+		t.Errorf("today: %+v", d)
+	}
+	if d := v.Days[1]; d.Full != "Morgen" || !d.Closed || d.Summary != "Gesloten." {
+		t.Errorf("Sunday: %+v", d)
+	}
+	if d := v.Days[5]; !d.Closed || d.Reason != "Hemelvaartsdag" {
+		t.Errorf("Ascension Day: %+v", d)
+	}
+	if d := v.Days[3]; d.Summary != "De hele dag rustig." {
+		t.Errorf("Tuesday: %q", d.Summary)
+	}
+	// A summary never names a time at which the site is closed.
+	half := []perron.Slot{{Start: civil("2026-05-11 08:00"), Minutes: 60, Level: perron.Busy}, {Start: civil("2026-05-11 09:00"), Minutes: 60, Level: perron.Quiet}}
+	if got := summary(w, clip(half, site.Hours.Periods(date("2026-05-11")))); got != "Druk 8:30–9:00. Rustig 9:00–10:00." {
+		t.Errorf("clipped summary: %q", got)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	w := testWords(t)["nl"]
+	now := civil("2026-05-09 11:20")
+	sites := fixtureSites()
+	at := func(i int, wait float64, best ...perron.Moment) siteNow {
+		return siteNow{
+			site: sites[i], forecast: &perron.Forecast{Best: best},
+			busyness: perron.Busyness{Level: perron.LevelOf(wait, 1), Estimate: perron.Estimate{Wait: perron.Exactly(wait)}, ClosesAt: civil("2026-05-09 17:00")},
+		}
+	}
+	moment := perron.Moment{Start: civil("2026-05-09 15:30"), End: civil("2026-05-09 17:00"), Wait: perron.Interval{Low: 0, Mid: 2, High: 4}}
+	unknown := at(1, 0)
+	unknown.busyness.Level = perron.Unknown
+	for _, c := range []struct {
+		name  string
+		sites []siteNow
+		want  string
+	}{
+		{"another is faster", []siteNow{at(0, 52), at(1, 29), at(2, 30)}, "Bij Buiten bent u nu ongeveer 20 minuten sneller aan de beurt dan bij Poort."},
+		{"no difference worth a line", []siteNow{at(0, 12), at(1, 5)}, ""},
+		{"all busy, later is better", []siteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 is de wachttijd bij Poort minder dan 5 min."},
+		{"all busy, nothing better", []siteNow{at(0, 30), at(1, 28)}, ""},
+		{"unknown is not fast", []siteNow{at(0, 30), unknown}, ""},
+		{"nothing known", []siteNow{unknown}, ""},
+	} {
+		if got := advise(w, c.sites, now); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+
+	s := at(0, 30, perron.Moment{Start: now.Add(-time.Hour), End: now}, moment)
+	if got := bestToday(w, &s, now); got != "na 15:30" {
+		t.Errorf("best moment: %q", got)
+	}
+	if got := bestToday(w, &s, civil("2026-05-09 16:00")); got != "nu, de rest van de dag" {
+		t.Errorf("best moment at 16:00: %q", got)
+	}
+	s.busyness.Closure = &perron.Closure{}
+	if got := bestToday(w, &s, now); got != "" {
+		t.Errorf("best moment of a closed site: %q", got)
+	}
+}
+
+func TestHours(t *testing.T) {
+	w := testWords(t)["en"]
+	h := fixtureSites()[0].Hours
+	h.Weekly[time.Friday] = []perron.Span{{Open: tod("8:30"), Close: tod("12:00")}, {Open: tod("13:00"), Close: tod("17:00")}}
+	week := weekHours(w, &h, date("2026-05-09"))
+	if week[0].Day != "Monday" || week[6].Times != "closed" || week[4].Times != "8:30–12:00 and 13:00–17:00" || !week[5].Today {
+		t.Errorf("week: %+v", week)
+	}
+	want := []specialDay{
+		{Day: "Thursday 14 May", Reason: "Ascension Day", Times: "closed"},
+		{Day: "Monday 25 May", Reason: "Whit Monday", Times: "closed"},
+		{Day: "Friday 29 May", Reason: "Maintenance of the weighbridge.", Times: "8:30–12:00"},
+	}
+	if diff := cmp.Diff(want, specialDays(w, &h, date("2026-05-09"))); diff != "" {
+		t.Error(diff)
+	}
+}
