@@ -289,6 +289,13 @@ await check("staff with scripts", async () => {
   assert.equal(await card.locator("input[name=vehicles]").inputValue(), "42");
   await accessible(page, "keypad");
   if (shots) await shoot(page, "saturday-staff-keypad");
+  // A doubt appears: the page's parts are loaded anew, but not the form that is open.
+  send({ type: "state", site: { ...states[0], doubts: [{ kind: "sensor_stuck" }] } });
+  await page.waitForTimeout(1_800);
+  assert.equal(await card.locator("input[name=vehicles]").inputValue(), "42");
+  await page.locator('#buiten [data-swap="actions-buiten"] summary').first().click();
+  await page.locator('#buiten [data-key="7"]').click();
+  assert.equal(await page.locator("#buiten input[name=vehicles]").inputValue(), "7");
   const small = await page.evaluate(() => [...document.querySelectorAll("main button, main summary, main input:not([type=hidden]), main select")]
     .filter((el) => el.offsetParent).map((el) => [el.textContent.trim(), el.getBoundingClientRect().height]).filter(([, h]) => h < 48));
   assert.deepEqual(small, [], "targets under 48 px");

@@ -6,7 +6,7 @@ const folder = new URL("shots/", import.meta.url);
 export const pages = [
   ["overview", "/"],
   ["perron", "/perron/poort"],
-  ["planner", "/planner?day=2026-05-02#dayview"],
+  ["planner", "/planner?day=2026-05-02"],
   ["login", "/staff/login"],
   ["staff", "/staff"],
 ];

@@ -1,6 +1,6 @@
 // Puts views into the page without moving anything else in it.
 
-import type { Live, Start } from "./live.js";
+import type { Live } from "./live.js";
 import { dashes, mainY, narrow, type State, type View, type Words } from "./words.js";
 
 const field = (root: Element, name: string): Element | null => root.querySelector(`[data-field="${name}"]`);
@@ -54,7 +54,7 @@ export function showNotice(root: Element, s: State, words: Words, now: number): 
 /** siteOf finds the part of the page that belongs to a site. */
 export const siteOf = (id: string): HTMLElement | null => document.querySelector(`[data-site="${CSS.escape(id)}"]`);
 
-/** announce tells a change of level to a screen reader, and nothing else. */
+/** announcer tells a change of level to a screen reader, and nothing else. */
 export function announcer(words: Words): (name: string, v: View) => void {
   const box = document.querySelector("[data-announce]");
   const last = new Map<string, string>();
@@ -67,7 +67,7 @@ export function announcer(words: Words): (name: string, v: View) => void {
   };
 }
 
-/** pauseButton stops and restarts the live changes. */
+/** liveLine shows whether the figures are live, with the button that pauses them. */
 export function liveLine(live: Live, words: Words): (yes: boolean) => void {
   const line = document.querySelector<HTMLElement>("[data-live]");
   const button = line?.querySelector<HTMLButtonElement>('[data-action="pause"]');
@@ -88,11 +88,12 @@ export function liveLine(live: Live, words: Words): (yes: boolean) => void {
 
 /**
  * A swapper loads the page again in the background and puts the parts marked
- * data-swap in the place of the old ones. A part that has the focus waits
- * until the focus leaves it; a disclosure stays open.
+ * data-swap in the place of the old ones. A part that has the focus, or a form
+ * that is open, waits; other disclosures stay as they are.
  */
 export class Swapper {
   private timer: number | undefined;
+  private readonly shown = new WeakMap<Element, string>();
 
   constructor(private readonly after: () => void = () => undefined) {}
 
@@ -116,13 +117,14 @@ export class Swapper {
     }
     for (const old of document.querySelectorAll("[data-swap]")) {
       const part = fresh.querySelector(`[data-swap="${CSS.escape(old.getAttribute("data-swap") ?? "")}"]`);
-      if (!part || part.innerHTML === old.getAttribute("data-html")) continue;
+      if (!part || part.innerHTML === this.shown.get(old)) continue;
       if (old.contains(document.activeElement)) {
         old.addEventListener("focusout", () => this.later(), { once: true });
         continue;
       }
+      if (old.querySelector("details[open] form")) continue;
       const open = [...old.querySelectorAll("details")].map((d) => d.open);
-      old.setAttribute("data-html", part.innerHTML);
+      this.shown.set(old, part.innerHTML);
       old.replaceChildren(...part.childNodes);
       old.querySelectorAll("details").forEach((d, i) => {
         d.open = open[i] ?? false;
@@ -131,5 +133,3 @@ export class Swapper {
     this.after();
   }
 }
-
-export type { Start };

@@ -23,10 +23,11 @@ function numbers(root: Element, s: State, words: Words): void {
 const signature = (s: State): string => JSON.stringify([s.doubts, s.notice?.id, s.closure?.since]);
 
 function keypads(): void {
-  for (const form of document.querySelectorAll("[data-keypad]")) {
+  for (const form of document.querySelectorAll("[data-keypad]:not([data-ready])")) {
     const input = form.querySelector<HTMLInputElement>("input[name=vehicles]");
     const keys = form.querySelector<HTMLElement>("[data-keys]");
     if (!input || !keys) continue;
+    form.setAttribute("data-ready", "");
     keys.hidden = false;
     let fresh = true; // the first key replaces the believed number
     keys.addEventListener("click", (e) => {
@@ -57,7 +58,7 @@ const start = readStart();
 if (start) {
   const words = new Words(start.lang, start.words);
   const tell = announcer(words);
-  const swapper = new Swapper();
+  const swapper = new Swapper(keypads);
   const seen = new Map<string, string>();
   const live: Live = new Live(start, {
     show(state, now) {
