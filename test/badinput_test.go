@@ -26,7 +26,7 @@ sites:
   - id: yard
     name: Yard
     bays: 20
-    gateways: [yard-1, yard-2]
+    gateways: [yard-1]
     gates: [{id: main, name: Main, sensors: [main-in, main-out]}]
     hours:
       weekly: {monday: ["00:00-24:00"], tuesday: ["00:00-24:00"], wednesday: ["00:00-24:00"], thursday: ["00:00-24:00"], friday: ["00:00-24:00"], saturday: ["00:00-24:00"], sunday: ["00:00-24:00"]}
@@ -127,7 +127,7 @@ func countIn(s *server) int {
 
 func TestBadMessages(t *testing.T) {
 	dir := t.TempDir()
-	config := write(t, dir, "server.yaml", serverYAML(dir))
+	config := write(t, dir, "server.yaml", strings.Replace(serverYAML(dir), "[yard-1]", "[yard-1, yard-2]", 1))
 	secret := addGateway(t, config, "yard", "yard-1")
 	s := startServer(t, config, true)
 	p := newPeer(t, s.broker, "yard", "yard-1", secret)
