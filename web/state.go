@@ -149,7 +149,7 @@ func (v stateView) MainY() int {
 	case v.BoardTop != "":
 		return 63
 	case v.BoardSub != "":
-		return 56
+		return 55
 	}
 	return 60
 }

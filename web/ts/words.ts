@@ -282,7 +282,7 @@ export function dashes(lit: number): string {
 /** mainY is where the middle of the board's number stands. */
 export function mainY(v: View): number {
   if (v.boardTop) return 63;
-  return v.boardSub ? 56 : 60;
+  return v.boardSub ? 55 : 60;
 }
 
 /** narrow is the class that sizes the board's number. */
