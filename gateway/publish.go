@@ -34,6 +34,7 @@ type publisher struct {
 	waited   int      // how often in a row no ack came
 	deadline time.Time
 	retry    bool // a publish failed: wait for the deadline, or for the link
+	asking   bool // in flight is a batch without events
 }
 
 // ack is what acks have said since the publisher looked.
@@ -103,7 +104,7 @@ func (p *publisher) run(ctx context.Context) {
 func (p *publisher) begin() {
 	s := p.box.State()
 	p.epoch, p.acked = s.Epoch, s.Acked
-	p.recover, p.waited, p.retry = 0, 0, false
+	p.recover, p.waited, p.retry, p.asking = 0, 0, false, false
 	p.flight = p.flight[:0]
 	p.next = s.Acked + 1
 }
@@ -116,7 +117,7 @@ func (p *publisher) goBack() {
 	if len(p.flight) > 0 {
 		p.metrics.resends.Inc()
 	}
-	p.flight = p.flight[:0]
+	p.flight, p.asking = p.flight[:0], false
 	p.next = p.acked + 1
 }
 
@@ -127,6 +128,9 @@ func (p *publisher) look() {
 	p.heard.repeated = false
 	p.mu.Unlock()
 	s := p.box.State()
+	if p.asking && s.Sure {
+		p.flight, p.asking, p.waited = p.flight[:0], false, 0
+	}
 	switch {
 	case s.Epoch != p.epoch:
 		p.begin()
@@ -173,6 +177,17 @@ func (p *publisher) fill(ctx context.Context) {
 			<-p.acks
 			p.look()
 		}
+		// While the acks keep up with the batches this goes on for as long as
+		// the backlog lasts.
+		select {
+		case done := <-p.pings:
+			close(done)
+		default:
+		}
+		s := p.box.State()
+		if s.Old {
+			return
+		}
 		b, err := p.box.Read(ctx, p.next, broker.MaxEvents)
 		if err != nil {
 			p.fail(ctx, err, "events cannot be read from the outbox")
@@ -185,6 +200,17 @@ func (p *publisher) fill(ctx context.Context) {
 		// Behind a hole only when all before it is acknowledged: see outbox.Batch.
 		if len(b.Events) == 0 || b.First > p.next && b.First != b.Floor {
 			return
+		}
+		switch {
+		case s.Sure:
+		case b.First < s.Opened:
+			b.Events = b.Events[:min(uint64(len(b.Events)), s.Opened-b.First)]
+		case len(p.flight) > 0:
+			return // its ack tells as well
+		default:
+			// A question: the ack of a batch without events says up to where the
+			// collector has what this outbox gave out before it was opened.
+			b.Floor, b.First, b.Events = s.Opened, s.Opened, nil
 		}
 		payload, err := broker.Events{Epoch: b.Epoch, Floor: b.Floor, First: b.First, Events: b.Events}.Encode()
 		if err != nil {
@@ -200,6 +226,7 @@ func (p *publisher) fill(ctx context.Context) {
 		}
 		p.next = b.First + uint64(len(b.Events))
 		p.flight = append(p.flight, p.next-1)
+		p.asking = len(b.Events) == 0
 		p.metrics.batches.Inc()
 		p.metrics.sent.Add(float64(len(b.Events)))
 	}

@@ -55,6 +55,13 @@ type State struct {
 	Epoch string
 	Next  uint64 // sequence number of the event to come
 	Acked uint64 // everything up to here is the collector's
+	// Opened is Next when the file was opened. Unless the epoch is Sure, a card
+	// that lied about its last writes, or a copy that was put back, may give out
+	// numbers from there on that the collector knows for other events. The first
+	// ack tells; until then nothing from Opened on may be sent. Old says that it
+	// was so, and that a new epoch is about to begin: nothing may be sent at all.
+	Opened    uint64
+	Sure, Old bool
 	// Waiting counts events that are not acknowledged, Bytes what they take.
 	Waiting uint64
 	Bytes   int64
@@ -86,8 +93,9 @@ type Outbox struct {
 	state    State
 	holes    uint64 // dropped events within what is held
 	position []byte // as committed
-	opened   uint64 // Next when the file was opened
-	renew    bool   // the collector has more of this epoch than we ever gave
+	opened   uint64 // State.Opened
+	sure     bool   // State.Sure
+	renew    bool   // State.Old
 	lost     uint64 // edges to add to LostEdges
 	stored   meta   // as committed
 }
@@ -268,7 +276,7 @@ func (o *Outbox) load(ctx context.Context) error {
 		return err
 	}
 	s.Waiting = waiting
-	o.opened = s.Next
+	o.opened, o.sure = s.Next, s.Next == 1
 	o.stored = meta{s.Next, s.Acked, s.Dropped, s.LostEdges}
 	return tx.Commit()
 }
@@ -304,7 +312,9 @@ func newEpoch() string { return rand.Text()[:16] }
 func (o *Outbox) State() State {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.state
+	s := o.state
+	s.Opened, s.Sure, s.Old = o.opened, o.sure, o.renew
+	return s
 }
 
 // Position is that of the source as it was last committed; nil before the
@@ -365,6 +375,13 @@ func (o *Outbox) enqueue(ctx context.Context, it item) error {
 		return ErrClosed
 	default:
 	}
+	// While there is room an event is taken although ctx has ended: an edge that
+	// was read from the kernel is nowhere else.
+	select {
+	case o.queue <- it:
+		return nil
+	default:
+	}
 	select {
 	case o.queue <- it:
 		return nil
@@ -380,14 +397,18 @@ func (o *Outbox) enqueue(ctx context.Context, it item) error {
 func (o *Outbox) Ack(epoch string, acked uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case epoch != o.state.Epoch || acked <= o.state.Acked:
+	switch old := acked >= o.state.Next || !o.sure && acked >= o.opened; {
+	case epoch != o.state.Epoch || o.renew:
 		return
-	case acked >= o.state.Next:
+	case old:
 		// This file is an old copy: the collector has more of the epoch than
 		// was ever given out from here.
 		o.renew = true
+	case acked <= o.state.Acked:
+		o.sure = true
+		return
 	default:
+		o.sure = true
 		gone := acked - o.state.Acked
 		o.state.Acked = acked
 		switch {

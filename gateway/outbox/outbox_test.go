@@ -167,6 +167,17 @@ func TestRefusesWhatCannotBeKept(t *testing.T) {
 	}
 }
 
+func TestTakesEventsAtTheEnd(t *testing.T) {
+	b := openAt(t, filepath.Join(t.TempDir(), "o.db"), Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 40 { // the queue has room for more
+		if err := b.Append(ctx, events(i, 1), nil); err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+	}
+}
+
 func TestOneOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
 	openAt(t, path, Options{})

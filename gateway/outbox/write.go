@@ -37,7 +37,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 			g.take(it)
 			o.drain(&g)
 		case <-o.acks:
-			if later == nil {
+			switch {
+			case o.State().Old: // nothing can be sent before the new epoch
+				later = time.After(0)
+			case later == nil:
 				later = time.After(ackDelay)
 			}
 			continue
@@ -199,6 +202,7 @@ func (o *Outbox) commit(g *group) error {
 	o.state.LostEdges += newLost
 	o.lost = newLost
 	o.holes, o.opened = w.holes, opened
+	o.sure = o.sure || renew
 	o.renew = o.renew && !renew
 	o.stored = meta{w.s.Next, w.s.Acked, w.s.Dropped, w.s.LostEdges}
 	if g.position != nil {
