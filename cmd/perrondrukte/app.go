@@ -130,10 +130,11 @@ func (a *app) addBroker() (err error) {
 	if err != nil {
 		return err
 	}
+	creds := &credentials{accounts: a.accounts, service: sha256.Sum256([]byte(a.secret)), logger: a.logger}
 	a.broker, err = embedded.New(embedded.Config{
 		Listen:      a.cfg.Broker.Embedded.Listen,
 		TLS:         tls,
-		Credentials: &credentials{accounts: a.accounts, service: sha256.Sum256([]byte(a.secret)), logger: a.logger},
+		Credentials: creds,
 		Logger:      a.logger,
 		Registerer:  a.registry,
 	})
@@ -144,7 +145,7 @@ func (a *app) addBroker() (err error) {
 		return fmt.Errorf("start the broker: %w", err)
 	}
 	a.logger.Info("broker listens", "addr", a.broker.Addr())
-	a.parts = append(a.parts, part{"broker", a.broker.Run})
+	a.parts = append(a.parts, part{"broker", a.broker.Run}, part{"credentials", creds.watch(a.broker.Disconnect)})
 	return nil
 }
 

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
@@ -26,6 +28,10 @@ type credentials struct {
 	accounts *sqlite.Accounts
 	service  [sha256.Size]byte // hash of the password of our own processes
 	logger   *slog.Logger
+
+	mu sync.Mutex
+	// used is what each gateway last came in with, as a hash.
+	used map[store.GatewayID][sha256.Size]byte
 }
 
 // Authenticate implements embedded.Credentials.
@@ -47,7 +53,67 @@ func (c *credentials) Authenticate(username, password string) (embedded.Principa
 		}
 		return embedded.Principal{}, false
 	}
-	return embedded.Principal{Site: site, Gateway: gateway}, subtle.ConstantTimeCompare(hash[:], want) == 1
+	if subtle.ConstantTimeCompare(hash[:], want) != 1 {
+		return embedded.Principal{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.used == nil {
+		c.used = make(map[store.GatewayID][sha256.Size]byte)
+	}
+	c.used[store.GatewayID{Site: site, Gateway: gateway}] = hash
+	return embedded.Principal{Site: site, Gateway: gateway}, true
+}
+
+// cutEvery is how long a connection may outlive its credential. Credentials are
+// revoked by another process, so the file is asked.
+const cutEvery = 10 * time.Second
+
+// watch ends connections whose credential was revoked or replaced, until ctx
+// ends.
+func (c *credentials) watch(disconnect func(site, gateway string)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(cutEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				c.cut(ctx, disconnect)
+			}
+		}
+	}
+}
+
+func (c *credentials) cut(ctx context.Context, disconnect func(site, gateway string)) {
+	ctx, cancel := context.WithTimeout(ctx, cutEvery)
+	defer cancel()
+	c.mu.Lock()
+	used := maps.Clone(c.used)
+	c.mu.Unlock()
+	for id, hash := range used {
+		want, err := c.accounts.Gateway(ctx, id.Site, id.Gateway)
+		switch {
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			if ctx.Err() == nil {
+				c.logger.Error("cannot look up a gateway's credential", "site", id.Site, "gateway", id.Gateway, "error", err)
+			}
+			return // it says nothing about anybody
+		case err == nil && subtle.ConstantTimeCompare(hash[:], want) == 1:
+			continue
+		}
+		c.mu.Lock()
+		same := c.used[id] == hash // else it has come in with a new one meanwhile
+		if same {
+			delete(c.used, id)
+		}
+		c.mu.Unlock()
+		if same {
+			c.logger.Warn("a gateway is cut off: its credential was revoked or replaced", "site", id.Site, "gateway", id.Gateway)
+			disconnect(id.Site, id.Gateway)
+		}
+	}
 }
 
 // newSecret makes a password of 256 random bits and its hash. A secret with so

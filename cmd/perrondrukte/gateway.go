@@ -13,7 +13,7 @@ import (
 type gatewayCmd struct {
 	Add    gatewayAddCmd    `cmd:"" help:"Issue a credential (a new one replaces the old) and print the finished gateway configuration."`
 	List   gatewayListCmd   `cmd:"" help:"List the gateways that have a credential."`
-	Revoke gatewayRevokeCmd `cmd:"" help:"End a credential; the gateway is refused from its next connection on."`
+	Revoke gatewayRevokeCmd `cmd:"" help:"End a credential; the gateway is refused, and cut off if it is connected."`
 }
 
 type gatewayAddCmd struct {
@@ -144,6 +144,6 @@ func (c *gatewayRevokeCmd) Run(e *env) error {
 	if err := accounts.RemoveGateway(e.ctx, c.Site, c.Name); err != nil {
 		return errors.Join(fmt.Errorf("revoke %s/%s: %w", c.Site, c.Name, err), accounts.Close())
 	}
-	fmt.Fprintf(e.stdout, "%s/%s is refused from its next connection on.\n", c.Site, c.Name)
+	fmt.Fprintf(e.stdout, "%s/%s is refused from now on; a running server cuts it off within %s.\n", c.Site, c.Name, cutEvery)
 	return accounts.Close()
 }
