@@ -22,10 +22,14 @@ const (
 
 	entrance  = 15.0    // seconds that a lane takes to let one vehicle in
 	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
-	timing    = 0.3     // weight of the timing of entries as evidence
-	settles   = 12.0    // minutes of queueing over which the entry rate is measured
+	settles   = 30.0    // minutes of queueing over which the entry rate is measured
 	longest   = 300.0   // minutes; no answer is longer than that
 	priorRate = 4.0     // entries that the prior of the entry rate is worth
+	givingUp  = 0.0035  // of those ahead leave the queue, for each minute of it
+
+	// What the 80 % ranges leave out on either side; see siteTail.
+	queueTail = 0.13
+	waitTail  = 0.13
 )
 
 // road is the belief about the queue outside: p[a*size+q] is the probability
@@ -294,10 +298,16 @@ func (r *road) mix(minutes, full float64, blind bool) {
 	if blind {
 		pull = 1.0 / 20
 	}
+	// Where loops see part of the queue, a queue that does not reach them
+	// speaks against the highest; without any nothing does.
+	centre, spread := 1.35, 0.4
+	if r.reach == 0 {
+		centre, spread = 1.7, 0.55
+	}
 	var crowd [8]float64
 	var sum float64
 	for a, f := range arrivalFactors {
-		x := math.Log(f/1.35) / 0.4
+		x := math.Log(f/centre) / spread
 		crowd[a] = math.Exp(-x * x / 2)
 		sum += crowd[a]
 	}
@@ -360,19 +370,21 @@ func (r *road) question(at time.Time, full, prior float64) answer {
 	prior = math.Min(prior, r.lanes*60/entrance)
 	known := priorRate + r.entries
 	rate := known / (priorRate/prior + r.minutes)
-	out := answer{queue: quantiles(r.marg), rate: rate}
+	out := answer{queue: quantiles(r.marg, queueTail), rate: rate}
+	seen := 0.0 // vehicles that the loops see
 	for i := range r.loops {
 		l := &r.loops[i]
 		if !l.covered(at) {
 			continue
 		}
 		d := float64(l.distance)
+		seen = math.Max(seen, d)
 		out.queue.Low = math.Max(out.queue.Low, d)
 		out.queue.Mid = math.Max(out.queue.Mid, d)
 		out.queue.High = math.Max(out.queue.High, d)
 		out.atLeast = out.atLeast || l.distance == r.reach
 	}
-	out.wait = r.wait(out.queue, full, rate, known)
+	out.wait = r.wait(seen, full, rate, known)
 	return out
 }
 
@@ -382,21 +394,13 @@ func (r *road) question(at time.Time, full, prior float64) answer {
 // admissions would have mean s/rate and variance s/rate² + (s/rate)²/k (the
 // queue-length estimator of Ibrahim and Whitt, M&SOM 11, 2009, with an unknown
 // rate); exits of many bays are more even than that, hence the factors.
-func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Interval {
-	const points = 15
+func (r *road) wait(seen, full, rate, known float64) perron.Interval {
+	const points = 17
 	var mean, sd, weight [points]float64
 	used := 0
-	add := func(q, w float64) {
-		if used > 0 && used == points {
-			used--
-			w += weight[used]
-		}
-		steps := q + 0.7 // the next admission is under way, and some give up
-		if q < 0.5 {     // no queue: the entrance, and a bay if none is free
-			steps = full
-		}
+	add := func(steps, w float64) {
 		mean[used] = steps/rate + entrance/60
-		sd[used] = math.Sqrt(0.6*steps/rate/rate + 0.7*steps*steps/rate/rate/known + 0.01)
+		sd[used] = math.Sqrt(0.6*steps/rate/rate + 0.7*steps*steps/rate/rate/known + 0.005)
 		weight[used] = w
 		used++
 	}
@@ -404,15 +408,20 @@ func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Int
 	var sum, at float64
 	for q, p := range r.marg {
 		// The loops have the last word, as they have on the queue.
-		x := math.Max(float64(q), 0)
-		if queue.Low > x {
-			x = queue.Low
+		x := math.Max(float64(q), seen)
+		if x == 0 {
+			// No queue: the entrance only, or the next bay that gets free.
+			add(0, p*(1-full))
+			add(0.7, p*full)
+			continue
 		}
 		sum += p
 		at += p * x
-		if sum >= 1.0/points || q == 0 || q == len(r.marg)-1 {
+		if sum >= 1.0/(points-2) && used < points-1 || q == len(r.marg)-1 {
 			if sum > 1e-12 {
-				add(at/sum, sum)
+				// The next admission is under way; some of the others give up.
+				mean := at / sum
+				add(0.7+mean*(1-math.Min(0.2, givingUp*mean/rate)), sum)
 			}
 			sum, at = 0, 0
 		}
@@ -436,6 +445,6 @@ func (r *road) wait(queue perron.Interval, full, rate, known float64) perron.Int
 		return (lo + hi) / 2
 	}
 	return perron.Interval{
-		Low: min(longest, quantile(0.1)), Mid: min(longest, quantile(0.5)), High: min(longest, quantile(0.9)),
+		Low: min(longest, quantile(waitTail)), Mid: min(longest, quantile(0.5)), High: min(longest, quantile(1-waitTail)),
 	}
 }

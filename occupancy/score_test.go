@@ -78,6 +78,10 @@ func (s *tally) add(truth, mid, low, high float64) {
 
 func (s *tally) mae() float64      { return s.abs / s.n }
 func (s *tally) coverage() float64 { return s.within / s.n }
+
+// calibrated says whether a range that is called 80 % is one, near enough.
+func (s *tally) calibrated() bool { return s.coverage() >= 0.75 && s.coverage() <= 0.88 }
+
 func (s *tally) String() string {
 	return fmt.Sprintf("n=%.0f MAE %.2f bias %+.2f coverage %.2f", s.n, s.mae(), s.bias/s.n, s.coverage())
 }
@@ -96,8 +100,10 @@ func TestDriftingCounters(t *testing.T) {
 	}{
 		{"observed_steady.csv", 15, 0, 7, 2.8},
 		{"observed_stepfault.csv", 15, 0, 7, 5.0},
-		{"observed_steady.csv", 10, 1, 7, 4},
-		{"observed_stepfault.csv", 22, 1, 7, 7},
+		{"observed_steady.csv", 10, 1, 7, 2.8},
+		{"observed_steady.csv", 22, 1, 7, 2.8},
+		{"observed_stepfault.csv", 10, 1, 7, 5.0},
+		{"observed_stepfault.csv", 22, 1, 7, 5.0},
 	} {
 		t.Run(fmt.Sprintf("%s/dwell-%v", c.file, c.dwell), func(t *testing.T) {
 			if underRace {
@@ -131,6 +137,9 @@ func TestDriftingCounters(t *testing.T) {
 			if !underRace && s.mae() > c.limit {
 				t.Errorf("MAE %.2f, want at most %.1f", s.mae(), c.limit)
 			}
+			if !underRace && !s.calibrated() {
+				t.Errorf("the 80 %% range holds %.3f of the truth", s.coverage())
+			}
 		})
 	}
 }
@@ -147,16 +156,25 @@ type yardCase struct {
 }
 
 var yards = []yardCase{
-	{"poort", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.02, Double: 0.005}, 3},
-	{"few-loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 4.5},
-	{"no-loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 7.5},
-	{"slow", 18, 1, 19, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.05}, 3.5},
-	{"quick", 30, 2, 10, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.03}, 2.5},
-	{"quiet", 24, 1, 14, []int{4, 12}, 350, simulate.Faults{MissIn: 0.02, MissOut: 0.05}, 1.5},
+	{"poort", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.02, Double: 0.005}, 1.7},
+	{"few-loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 3.6},
+	{"no-loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 6.8},
+	{"slow", 18, 1, 19, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.05}, 2.4},
+	{"quick", 30, 2, 10, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.03}, 1.3},
+	{"quiet", 24, 1, 14, []int{4, 12}, 350, simulate.Faults{MissIn: 0.02, MissOut: 0.05}, 1.0},
+	{"small", 10, 1, 12, []int{3, 8, 16, 30}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.06, Double: 0.01}, 2.5},
+	{"large", 48, 2, 16, []int{5, 15, 30}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.04, Double: 0.01}, 1.6},
+	{"crowded", 24, 1, 14, []int{4, 12, 25, 40}, 1000, simulate.Faults{MissIn: 0.02, MissOut: 0.08}, 3.5},
 }
 
 // TestYards scores on simulated Saturdays, where everything is known.
 func TestYards(t *testing.T) {
+	calibrated := 0 // on site
+	defer func() {
+		if !underRace && calibrated < 6 {
+			t.Errorf("the 80 %% range of the number on site is one in %d yards of %d", calibrated, len(yards))
+		}
+	}()
 	for _, c := range yards {
 		t.Run(c.name, func(t *testing.T) {
 			site := &perron.Site{ID: "poort", Bays: c.bays, Lanes: c.lanes, TypicalDwell: 14, RoadSpace: 45}
@@ -198,10 +216,15 @@ func TestYards(t *testing.T) {
 					}
 				}
 			}
-			if !underRace && (inside.mae() > 2.6 || inside.coverage() < 0.8) {
+			// Errors of one day hang together, so that eight days say the
+			// coverage to some hundredths only.
+			if !underRace && (inside.mae() > max(2.2, float64(c.bays)/13) || inside.coverage() < 0.72 || inside.coverage() > 0.93) {
 				t.Errorf("on site is off by %.2f, coverage %.2f", inside.mae(), inside.coverage())
 			}
-			if !underRace && (wait.mae() > c.limit || wait.coverage() < 0.65) {
+			if inside.calibrated() {
+				calibrated++
+			}
+			if !underRace && (wait.mae() > c.limit || !wait.calibrated()) {
 				t.Errorf("the wait is off by %.2f minutes, coverage %.2f", wait.mae(), wait.coverage())
 			}
 			t.Logf("inside %s", inside.String())
