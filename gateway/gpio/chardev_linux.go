@@ -28,7 +28,9 @@ const (
 	flagBiasDisabled = 1 << 10
 
 	// bufferSize is how many edges the kernel keeps for a line that nobody
-	// reads; more than 16 for each line of a request is cut down to this.
+	// reads; more than 16 for each line of a request is cut down to this. When
+	// they are too many it drops the oldest, so that the gap in the numbers is
+	// in front of those that are read, and the last one read is the level.
 	bufferSize = 1024
 	eventSize  = int(unsafe.Sizeof(unix.GPIOV2LineEvent{}))
 )
@@ -39,6 +41,7 @@ type line struct {
 	fd      int
 	settled bool // the kernel debounces
 	last    uint32
+	active  bool // after the last edge
 	level   func() (bool, error)
 }
 
@@ -127,6 +130,7 @@ type arrived struct {
 	stamp  uint64 // nanoseconds of CLOCK_MONOTONIC
 	active bool
 	lost   uint32 // edges between the one before and this one
+	jump   bool   // the level just before it is to be told: it may be a new one
 }
 
 // readLines delivers the edges of all lines, in the order of their times, until
@@ -144,58 +148,65 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		}
 	}()
 	fds := []unix.PollFd{{Fd: int32(r.Fd()), Events: unix.POLLIN}}
-	for _, l := range lines {
-		if err := l.know(ctx, sink, now); err != nil {
-			return err
-		}
-		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
-	}
 	buf := make([]unix.GPIOV2LineEvent, 64)
 	var batch []arrived
+	for _, l := range lines {
+		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+		if batch, err = l.begin(ctx, batch, buf, sink, now); err != nil {
+			return err
+		}
+	}
 	for {
+		if err := deliver(ctx, batch, sink, now); err != nil {
+			return err
+		}
+		batch = batch[:0]
 		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("gpio: wait for edges: %w", err)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		batch = batch[:0]
-		var unsure []*line // a buffer that was full may have lost its newest edges
 		for i, l := range lines {
 			if fds[i+1].Revents == 0 {
 				continue
 			}
-			n := len(batch)
 			if batch, err = l.drain(batch, buf); err != nil {
-				err = fmt.Errorf("gpio: input %s: read pin %s: %w", l.ID, l.Pin, err)
-				sink.Fault(l.ID, err)
-				return err
-			}
-			if len(batch)-n >= bufferSize || slices.ContainsFunc(batch[n:], func(a arrived) bool { return a.lost > 0 }) {
-				unsure = append(unsure, l)
-			}
-		}
-		slices.SortStableFunc(batch, func(a, b arrived) int { return cmp.Compare(a.stamp, b.stamp) })
-		if err := deliver(ctx, batch, sink, now); err != nil {
-			return err
-		}
-		for _, l := range unsure {
-			if err := l.know(ctx, sink, now); err != nil {
-				return err
+				// The kernel has given away what was read before.
+				return errors.Join(deliver(ctx, batch, sink, now), l.fault(sink, "read", err))
 			}
 		}
 	}
 }
 
-// know tells the level as it is.
-func (l *line) know(ctx context.Context, sink gateway.Sink, now func() time.Time) error {
+// begin tells the level of a line and reads what the kernel has of it already.
+// An edge that came after the line was requested has to be seen as an edge: the
+// level is then the one before it, whatever has been read meanwhile.
+func (l *line) begin(ctx context.Context, batch []arrived, buf []unix.GPIOV2LineEvent, sink gateway.Sink, now func() time.Time) ([]arrived, error) {
 	active, err := l.level()
 	if err != nil {
-		err = fmt.Errorf("gpio: input %s: read level of pin %s: %w", l.ID, l.Pin, err)
-		sink.Fault(l.ID, err)
-		return err
+		return batch, l.fault(sink, "read level of", err)
 	}
-	return sink.Edge(ctx, pulse.Edge{Input: l.ID, Time: now(), Active: active, Known: true})
+	n := len(batch)
+	l.active = active
+	if batch, err = l.drain(batch, buf); err != nil {
+		return batch, l.fault(sink, "read", err)
+	}
+	if len(batch) > n {
+		// Edges of both directions are asked for. A gap in front of the first
+		// makes no difference: its level is told once more.
+		active = !batch[n].active
+		if !batch[n].jump {
+			batch[n].lost = 0
+		}
+	}
+	return batch, sink.Edge(ctx, pulse.Edge{Input: l.ID, Time: now(), Active: active, Known: true})
+}
+
+func (l *line) fault(sink gateway.Sink, doing string, err error) error {
+	err = fmt.Errorf("gpio: input %s: %s pin %s: %w", l.ID, doing, l.Pin, err)
+	sink.Fault(l.ID, err)
+	return err
 }
 
 // drain reads what the kernel has of a line.
@@ -216,18 +227,26 @@ func (l *line) drain(batch []arrived, buf []unix.GPIOV2LineEvent) ([]arrived, er
 			return batch, fmt.Errorf("%d bytes are no number of events of %d bytes", n, eventSize)
 		}
 		for _, e := range buf[:n/eventSize] {
-			// The numbers of a line begin at 1 and may wrap.
-			lost := e.Line_seqno - l.last - 1
-			l.last = e.Line_seqno
-			batch = append(batch, arrived{
-				line: l, stamp: e.Timestamp_ns, lost: lost,
+			a := arrived{
+				line: l, stamp: e.Timestamp_ns,
+				// The numbers of a line begin at 1 and may wrap.
+				lost:   e.Line_seqno - l.last - 1,
 				active: e.Id == unix.GPIO_V2_LINE_EVENT_RISING_EDGE, // logical: active low is taken into account
-			})
+			}
+			a.jump = a.lost > 0
+			if !a.jump && a.active == l.active {
+				// The kernel numbers what its interrupt thread sees. An edge
+				// that another one overtook before has no number: two in the
+				// same direction tell that it was there.
+				a.lost = 1
+			}
+			l.last, l.active = e.Line_seqno, a.active
+			batch = append(batch, a)
 		}
 	}
 }
 
-// deliver hands edges over with the gateway's time.
+// deliver hands edges over, in the order of their times, with the gateway's.
 func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func() time.Time) error {
 	if len(batch) == 0 {
 		return nil
@@ -237,6 +256,7 @@ func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func()
 		return fmt.Errorf("gpio: read clock: %w", err)
 	}
 	wall := now()
+	slices.SortStableFunc(batch, func(a, b arrived) int { return cmp.Compare(a.stamp, b.stamp) })
 	for _, a := range batch {
 		at := wall.Add(-time.Duration(mono.Nano() - int64(a.stamp)))
 		if a.line.settled {
@@ -245,6 +265,12 @@ func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func()
 		}
 		if a.lost > 0 {
 			sink.Lost(a.line.ID, uint64(a.lost))
+		}
+		if a.jump {
+			// This edge is one, so that the level was the other before.
+			if err := sink.Edge(ctx, pulse.Edge{Input: a.line.ID, Time: at, Active: !a.active, Known: true}); err != nil {
+				return err
+			}
 		}
 		if err := sink.Edge(ctx, pulse.Edge{Input: a.line.ID, Time: at, Active: a.active, Settled: a.line.settled}); err != nil {
 			return err
