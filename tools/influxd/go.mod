@@ -1,6 +1,6 @@
 module github.com/perrondrukte/perrondrukte/tools/influxd
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/influxdata/influxdb/cmd/influxd
 
