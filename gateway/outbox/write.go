@@ -170,7 +170,7 @@ func (o *Outbox) commit(g *group) error {
 	if g.position != nil && s.Waiting > 0 && w.s.Bytes > w.max {
 		return errNoRoom
 	}
-	if g.position == nil {
+	if g.position == nil && g.n > 0 { // what is there already was let in
 		if err := w.room(); err != nil {
 			return err
 		}
