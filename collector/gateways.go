@@ -25,6 +25,8 @@ type gatewayState struct {
 	// reported is the instant up to which it has sent everything.
 	reported time.Time
 	base     counters // when the day began
+	// off is since when it was silent before it was started again, today.
+	off time.Time
 }
 
 type counters struct {
@@ -41,15 +43,23 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 		g.status.Online = false
 		return
 	}
+	// A device that was started again after a silence may have been without
+	// power, and has not seen what passed. Its own clock need not know.
+	if was := g.status.Started; !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > silentAfter && g.off.IsZero() {
+		g.off = g.heard
+	}
 	if s.heard.After(g.heard) {
 		g.heard = s.heard
 	}
 	g.status = s.GatewayStatus
-	switch {
-	case s.Waiting == 0:
-		g.report(s.At, now)
-	case !s.OldestWaiting.IsZero():
-		g.report(s.OldestWaiting, now)
+	until := s.At
+	if s.Waiting > 0 {
+		until = s.OldestWaiting // when it is zero this says nothing
+	}
+	if s.FailingSince.IsZero() || until.Before(s.FailingSince) {
+		g.report(until, now)
+	} else {
+		g.report(s.FailingSince, now) // what came since is not in the outbox
 	}
 }
 
@@ -122,6 +132,15 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 	}
 	if s.ClockSynced != nil && !*s.ClockSynced {
 		add(perron.DoubtClock, time.Time{}, 0)
+	}
+	if !s.FailingSince.IsZero() {
+		add(perron.DoubtFailing, s.FailingSince, 0)
+	}
+	if s.Damaged > 0 {
+		add(perron.DoubtDamaged, time.Time{}, 0)
+	}
+	if !g.off.IsZero() {
+		add(perron.DoubtOff, g.off, 0)
 	}
 	since := counters{epoch: s.Epoch}
 	if g.base.epoch == s.Epoch {

@@ -82,6 +82,7 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 		Site: r.cfg.Site, Gateway: r.cfg.Gateway, Online: true, Version: r.cfg.Version,
 		At: r.cfg.Now().Round(0).UTC(), Started: r.started,
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
+		FailingSince: s.FailingSince, Damaged: s.Damaged,
 	}
 	st.Sensors, st.LossUnseen = r.sink.sensors()
 	if s.Waiting > 0 {

@@ -216,6 +216,9 @@ const (
 	DoubtLost     DoubtKind = "events_lost"      // sequence numbers that will never come
 	DoubtSetAside DoubtKind = "events_set_aside" // events with an impossible time or an unknown sensor
 	DoubtDropped  DoubtKind = "outbox_full"      // a gateway had to drop events
+	DoubtFailing  DoubtKind = "outbox_failing"   // a gateway cannot keep what it sees
+	DoubtDamaged  DoubtKind = "outbox_damaged"   // a gateway had to begin a new outbox, the old one was damaged
+	DoubtOff      DoubtKind = "gateway_was_off"  // a gateway was silent and then started anew: it may have been blind
 	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
 	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long

@@ -21,6 +21,13 @@ type GatewayStatus struct {
 	// that the kernel reports as lost, both since the epoch began.
 	Dropped   uint64 `json:"dropped"`
 	LostEdges uint64 `json:"lostEdges"`
+	// FailingSince is since when the outbox cannot be written to, a card that has
+	// become read-only for instance: what is seen since then is lost with the
+	// next restart, if not before. It is zero while all is well.
+	FailingSince time.Time `json:"failingSince,omitzero"`
+	// Damaged counts the outboxes that were found damaged and moved aside, with
+	// what they held. They count for as long as they lie on the device.
+	Damaged int `json:"damaged,omitempty"`
 	// LossUnseen says that edges may be lost without LostEdges counting them:
 	// some input is read in a way that does not number its edges.
 	LossUnseen bool `json:"lossUnseen,omitempty"`

@@ -10,7 +10,8 @@ import (
 func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) string {
 	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now)}
 	switch d.Kind {
-	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor:
+	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor,
+		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff:
 		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges:
 		return w.N("doubt."+string(d.Kind), int(min(d.Count, 1<<31)), kv...)

@@ -1,8 +1,11 @@
 package outbox
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // What was let in although it is more than fits is not dropped because somebody
@@ -19,5 +22,45 @@ func TestFlushDropsNothing(t *testing.T) {
 	}
 	if s := b.State(); s.Dropped != 0 || s.Waiting != 8000 || s.Bytes <= 8<<10 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// While nothing can be written the state says since when, and a damaged file
+// counts for as long as it lies there.
+func TestTellsWhatItCannotKeep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	now := time.Date(2026, 5, 9, 10, 0, 0, 0, time.UTC)
+	opt := Options{Now: func() time.Time { return now }}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("no database"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := openAt(t, path, opt)
+	b.append(events(0, 10), nil)
+	b.stop()
+	b = openAt(t, path, opt)
+	if s := b.State(); s.Damaged != 1 || !s.FailingSince.IsZero() {
+		t.Errorf("after a damaged file: %+v", s)
+	}
+	var pages int
+	if err := b.db.QueryRow("PRAGMA max_page_count = 1").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Append(t.Context(), events(10, 8000), nil); err != nil {
+		t.Fatal(err)
+	}
+	for b.State().Failing == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if s := b.State(); !s.FailingSince.Equal(now) {
+		t.Errorf("with a full disk: failing since %v", s.FailingSince)
+	}
+	if err := b.db.QueryRow("PRAGMA max_page_count = 100000").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.State(); !s.FailingSince.IsZero() {
+		t.Errorf("with room again: failing since %v", s.FailingSince)
 	}
 }

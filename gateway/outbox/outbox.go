@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type Options struct {
 	// oldest passages.
 	MaxBytes int64
 	Logger   *slog.Logger
-	Now      func() time.Time // for naming what is moved aside; nil is time.Now
+	Now      func() time.Time // nil is time.Now
 }
 
 // State is what an outbox holds.
@@ -69,8 +70,12 @@ type State struct {
 	// Lost was told; both since the epoch began.
 	Dropped   uint64
 	LostEdges uint64
-	// Failing is why nothing can be written now; nil when it can.
-	Failing error
+	// Failing is why nothing can be written now; nil when it can. FailingSince is
+	// since when, zero also while only a source with a position waits for room.
+	Failing      error
+	FailingSince time.Time
+	// Damaged counts the files that were moved aside and still lie there.
+	Damaged int
 }
 
 // An Outbox is safe for concurrent use.
@@ -79,6 +84,7 @@ type Outbox struct {
 	path string
 	max  int64
 	log  *slog.Logger
+	now  func() time.Time
 
 	queue   chan item
 	acks    chan struct{} // capacity 1: something for the writer beside the queue
@@ -129,7 +135,7 @@ func Open(ctx context.Context, path string, opt Options) (*Outbox, error) {
 	}
 	o, err := open(ctx, path, opt)
 	if damaged(err) {
-		aside := fmt.Sprintf("%s.damaged-%s", path, opt.Now().UTC().Format("20060102T150405.000Z"))
+		aside := fmt.Sprintf("%s%s%s", path, damagedMark, opt.Now().UTC().Format("20060102T150405.000Z"))
 		opt.Logger.Error("the outbox is damaged; it is moved aside and a new one begun", "file", path, "aside", aside, "err", err)
 		if err := os.Rename(path, aside); err != nil {
 			return nil, fmt.Errorf("move damaged outbox aside: %w", err)
@@ -144,8 +150,26 @@ func Open(ctx context.Context, path string, opt Options) (*Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open outbox %s: %w", path, err)
 	}
+	if o.state.Damaged, err = aside(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("look for damaged outboxes: %w", err), o.Close())
+	}
 	return o, nil
 }
+
+// aside counts the damaged files that were moved aside.
+func aside(path string) (n int, err error) {
+	files, err := os.ReadDir(filepath.Dir(path))
+	for _, f := range files {
+		name, ok := strings.CutPrefix(f.Name(), filepath.Base(path)+damagedMark)
+		if ok && !strings.HasSuffix(name, "-wal") && !strings.HasSuffix(name, "-shm") {
+			n++
+		}
+	}
+	return n, err
+}
+
+// damagedMark stands between the name of a damaged file and when it was moved.
+const damagedMark = ".damaged-"
 
 var errDamaged = errors.New("damaged")
 
@@ -212,7 +236,7 @@ func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) 
 		}
 	}()
 	o = &Outbox{
-		db: db, path: path, max: opt.MaxBytes, log: opt.Logger,
+		db: db, path: path, max: opt.MaxBytes, log: opt.Logger, now: opt.Now,
 		queue: make(chan item, queueLength), acks: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}

@@ -132,6 +132,9 @@ func (o *Outbox) fail(err error) {
 	o.mu.Lock()
 	first := o.state.Failing == nil
 	o.state.Failing = err
+	if err != errNoRoom && o.state.FailingSince.IsZero() {
+		o.state.FailingSince = o.now().Round(0).UTC()
+	}
 	o.mu.Unlock()
 	if first && err != errNoRoom {
 		o.log.Error("events cannot be written; trying again every second", "file", o.path, "err", err)
@@ -192,7 +195,7 @@ func (o *Outbox) commit(g *group) error {
 	acked := o.state.Acked // may have risen, unless the epoch is new
 	newLost := o.lost - lost
 	o.state = w.s
-	o.state.Failing = nil
+	o.state.Failing, o.state.FailingSince = nil, time.Time{}
 	if !renew && acked > w.s.Acked {
 		if w.holes == 0 {
 			o.state.Waiting -= acked - w.s.Acked

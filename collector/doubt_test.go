@@ -1,0 +1,83 @@
+package collector
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A gateway whose card cannot be written to is online, and nothing waits in its
+// outbox, but it does not count.
+func TestGatewayThatCannotKeepIsNotFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newFakeStore(), at(saturday), nil)
+		r.well()
+		since := r.now()
+		for range 12 {
+			time.Sleep(30 * time.Second)
+			r.status("pi-1", func(s *perron.GatewayStatus) { s.FailingSince = since })
+			r.status("pi-2", nil)
+		}
+		r.settle()
+		b := r.shown()
+		if b.MeasuredAt.After(since) || b.Level != perron.Unknown {
+			t.Errorf("6 minutes after it failed: level %v, measured %v after that", b.Level, b.MeasuredAt.Sub(since))
+		}
+		if got := doubts(b); got != "[outbox_failing pi-1]" {
+			t.Errorf("doubts %s", got)
+		}
+		r.well()
+		if b := r.shown(); b.Level != perron.Quiet || len(b.Doubts) != 0 {
+			t.Errorf("when it is well again: %v, doubts %s", b.Level, doubts(b))
+		}
+	})
+}
+
+// What passes while a gateway has no power is never counted, however well it
+// is afterwards.
+func TestGatewayThatWasOffIsDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newFakeStore(), at(saturday), nil)
+		boot := r.now()
+		say := func() {
+			r.status("pi-1", func(s *perron.GatewayStatus) { s.Started = boot })
+			r.status("pi-2", func(s *perron.GatewayStatus) { s.Started = saturday })
+			r.settle()
+		}
+		say()
+		time.Sleep(20 * time.Second) // an update
+		boot = r.now()
+		say()
+		if got := doubts(r.shown()); got != "[]" {
+			t.Errorf("after a short restart: doubts %s", got)
+		}
+		for range 20 { // a dead link, but the device ran
+			time.Sleep(30 * time.Second)
+			r.status("pi-2", func(s *perron.GatewayStatus) { s.Started = saturday })
+		}
+		say()
+		if got := doubts(r.shown()); got != "[]" {
+			t.Errorf("after a dead link: doubts %s", got)
+		}
+		off := r.sites["poort"].gateways["pi-1"].heard
+		time.Sleep(10 * time.Minute)
+		boot = boot.Add(time.Second) // its clock stood still meanwhile
+		say()
+		b := r.shown()
+		if got := doubts(b); got != "[gateway_was_off pi-1]" || !b.Doubts[0].Since.Equal(off) {
+			t.Errorf("after a power cut: doubts %s since %v, want %v", got, b.Doubts, off)
+		}
+		r.status("pi-1", func(s *perron.GatewayStatus) { s.Started, s.Damaged = boot, 1 })
+		r.settle()
+		if got := doubts(r.shown()); got != "[gateway_was_off pi-1 outbox_damaged pi-1]" {
+			t.Errorf("with a damaged outbox: doubts %s", got)
+		}
+		time.Sleep(14 * time.Hour) // pi-1 has been silent again, but not restarted
+		say()
+		if got := doubts(r.shown()); got != "[]" {
+			t.Errorf("the next day: doubts %s", got)
+		}
+	})
+}
