@@ -55,12 +55,18 @@ func (k *keeper) run(ctx context.Context) {
 	k.forecast(ctx, k.l.c.cfg.Now())
 	for {
 		now := k.l.c.cfg.Now()
-		if !pause(ctx, now.Truncate(time.Minute).Add(time.Minute).Sub(now)) {
+		minute := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		select {
+		case <-ctx.Done():
+			minute.Stop()
 			return
+		case <-k.l.found:
+			// A forecast that knew nothing of the present is not left standing.
+			minute.Stop()
+		case <-minute.C:
+			k.sample(ctx, k.l.c.cfg.Now())
 		}
-		now = k.l.c.cfg.Now()
-		k.sample(ctx, now)
-		k.forecast(ctx, now)
+		k.forecast(ctx, k.l.c.cfg.Now())
 	}
 }
 
@@ -71,7 +77,7 @@ func (k *keeper) storeFailed(call string, err error) { k.l.c.storeFailed(k.l.sit
 func (k *keeper) sample(ctx context.Context, now time.Time) {
 	k.today(ctx, now)
 	b := k.l.present(now)
-	if k.l.site.Hours.Open(now) && b.Quality != perron.Typical && b.Quality != perron.QualityUnknown {
+	if k.l.site.Hours.Open(now) && isKnown(&b) {
 		s := perron.Sample{Estimate: b.Estimate, Level: b.Level, Quality: b.Quality}
 		s.At = now.Truncate(time.Minute).UTC()
 		k.samples = append(k.samples, s)
@@ -177,10 +183,15 @@ func (k *keeper) forecast(ctx context.Context, now time.Time) {
 	k.savedFor = current
 }
 
+// isKnown says whether a state rests on a fresh measurement.
+func isKnown(b *perron.Busyness) bool {
+	return b.Quality == perron.Measured || b.Quality == perron.Corrected
+}
+
 // known is the present as a forecast may rest on it: nothing when the state is
 // unknown, and no wait and no queue while the site is closed.
 func known(b *perron.Busyness) perron.Estimate {
-	if b.Quality == perron.Typical || b.Quality == perron.QualityUnknown {
+	if !isKnown(b) {
 		return perron.Estimate{}
 	}
 	e := b.Estimate

@@ -102,6 +102,23 @@ func TestSamplesAndForecasts(t *testing.T) {
 	})
 }
 
+// TestForecastDoesNotWaitForTheMinute: at a start the gateways are heard a
+// moment after the first forecast, which then knew nothing of the present.
+func TestForecastDoesNotWaitForTheMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newFakeStore(), at(saturday.Add(5*time.Second)), nil)
+		if e := r.forecaster.present(); !e.At.IsZero() {
+			t.Fatalf("before any gateway was heard the present is %+v", e)
+		}
+		r.well()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if e := r.forecaster.present(); e.At.IsZero() {
+			t.Error("a second after the gateways were heard the forecast still knows nothing of the present")
+		}
+	})
+}
+
 func TestRefits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newFakeStore(), at(saturday), nil)

@@ -40,6 +40,7 @@ type live struct {
 	nudge   chan struct{} // staff did something
 	wake    chan struct{} // the inbox has something
 	ready   chan struct{} // closed when the first state has been computed
+	found   chan struct{} // what was unknown is known
 	actions *actionLog
 
 	// commits is held for reading while a batch is committed and delivered, and
@@ -122,7 +123,7 @@ type lossKey struct {
 func newLive(c *Collector, site *perron.Site) *live {
 	l := &live{
 		c: c, site: site, sensors: make(map[string]int), out: newRetained(site.ID),
-		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1), ready: make(chan struct{}),
+		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1), ready: make(chan struct{}), found: make(chan struct{}, 1),
 		actions:  newActionLog(),
 		gateways: make(map[string]*gatewayState), losses: make(map[lossKey]*perron.Doubt),
 	}
@@ -294,7 +295,7 @@ func (l *live) turn(ctx context.Context) bool {
 	l.day = l.day.next(l.gateOf)
 	clear(l.losses)
 	for _, g := range l.gateways {
-		g.base = baseOf(&g.status)
+		g.base, g.off = baseOf(&g.status), time.Time{}
 	}
 	l.act(l.actions.sorted())
 	l.rebuild()

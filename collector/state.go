@@ -37,8 +37,12 @@ func (l *live) compute(force bool) {
 	now := l.c.cfg.Now()
 	b := l.state(now)
 	l.mu.Lock()
+	was := l.view.busyness
 	l.view = view{b, now}
 	l.mu.Unlock()
+	if !isKnown(&was) && isKnown(&b) {
+		poke(l.found)
+	}
 	l.c.metrics.recomputes.WithLabelValues(l.site.ID).Inc()
 	l.c.metrics.loggedEvents.WithLabelValues(l.site.ID).Set(float64(len(l.day.events) + len(l.day.late)))
 	if !b.MeasuredAt.IsZero() {
