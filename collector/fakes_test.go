@@ -138,7 +138,7 @@ func (s *fakeStore) SaveSamples(_ context.Context, site string, samples []perron
 	if s.fail != nil {
 		return s.fail
 	}
-	s.samples[site] = append(s.samples[site], samples...)
+	s.samples[site] = mergeSamples(s.samples[site], samples)
 	return nil
 }
 

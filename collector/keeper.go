@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxUnsaved is how many samples wait for a store that is away: five hours.
-	maxUnsaved = 300
+	// maxUnsaved is how many samples wait for a store that is away: a day.
+	maxUnsaved = 1500
 
 	// The past is learned again when it has been quiet for a while, or when it
 	// has been changing for long.
@@ -76,12 +76,13 @@ func (k *keeper) storeFailed(call string, err error) { k.l.c.storeFailed(k.l.sit
 // site is open, or would be but for staff.
 func (k *keeper) sample(ctx context.Context, now time.Time) {
 	k.today(ctx, now)
+	k.mend()
 	b := k.l.present(now)
 	if k.l.site.Hours.Open(now) && isKnown(&b) {
 		s := perron.Sample{Estimate: b.Estimate, Level: b.Level, Quality: b.Quality}
 		s.At = now.Truncate(time.Minute).UTC()
-		k.samples = append(k.samples, s)
-		k.unsaved = append(k.unsaved, s)
+		k.samples = mergeSamples(k.samples, []perron.Sample{s})
+		k.unsaved = mergeSamples(k.unsaved, []perron.Sample{s})
 		if n := len(k.unsaved) - maxUnsaved; n > 0 {
 			k.unsaved = slices.Delete(k.unsaved, 0, n)
 			k.l.c.metrics.storeErrors.WithLabelValues("samples given up").Add(float64(n))
@@ -119,7 +120,12 @@ func (k *keeper) today(ctx context.Context, now time.Time) {
 		}
 		return
 	}
-	k.samples, k.read = append(stored, k.unsaved...), true
+	k.samples, k.read = stored, true
+	for _, s := range k.unsaved {
+		if perron.DateOf(s.At) == date {
+			k.samples = mergeSamples(k.samples, []perron.Sample{s})
+		}
+	}
 }
 
 // present is the live state as it must be shown now.

@@ -54,6 +54,7 @@ type live struct {
 	view    view    // guarded by mu
 	outlook outlook // guarded by mu
 	changed history // guarded by mu
+	mended  mended  // guarded by mu
 
 	day      *day
 	est      Estimator
@@ -61,9 +62,12 @@ type live struct {
 	gateways map[string]*gatewayState
 	losses   map[lossKey]*perron.Doubt
 	recounts []perron.Action // of today, in order of time
+	closures []perron.Action // closings and reopenings, in order of time
 	closure  *perron.Closure
 	notice   *perron.Notice
 	started  time.Time
+
+	mending mending
 
 	show  display // what hysteresis needs to know of what was shown
 	pace  pace
@@ -283,6 +287,9 @@ func (l *live) read(ctx context.Context) error {
 	}
 	l.act(l.actions.sorted())
 	l.rebuild()
+	// The samples that were not taken while nobody collected.
+	l.mending = mending{}
+	l.mend(mendLoaded)
 	return nil
 }
 
@@ -293,6 +300,7 @@ func (l *live) turn(ctx context.Context) bool {
 	}
 	l.take() // what is in the inbox may be of the day that ends
 	l.day = l.day.next(l.gateOf)
+	l.mending = mending{}
 	clear(l.losses)
 	for _, g := range l.gateways {
 		g.base, g.off = baseOf(&g.status), time.Time{}
@@ -325,6 +333,9 @@ func (l *live) take() {
 		l.dirty = true
 	}
 	for _, e := range in.events {
+		if now.Sub(e.Time) > lagging && !e.Time.Before(l.day.start) {
+			l.lag(e.Time)
+		}
 		l.observe(e)
 	}
 	l.dirty = l.dirty || in.looked || len(in.events) > 0
@@ -386,14 +397,16 @@ func (l *live) rebuild() {
 
 // act takes in what staff did, all of it in order.
 func (l *live) act(actions []perron.Action) {
-	l.closure, l.notice = nil, nil
+	l.closure, l.notice, l.closures = nil, nil, nil
 	var recounts []perron.Action
 	for _, a := range perron.Effective(actions) {
 		switch a.Kind {
 		case perron.Close:
 			l.closure = &perron.Closure{Since: a.At, Reason: a.Text}
+			l.closures = append(l.closures, a)
 		case perron.Reopen:
 			l.closure = nil
+			l.closures = append(l.closures, a)
 		case perron.Announce:
 			l.notice = &perron.Notice{ID: a.ID, At: a.At, Text: a.Text}
 		case perron.Withdraw:
@@ -458,6 +471,10 @@ func (l *live) work() time.Duration {
 			l.pace.tick = now.Add(min(tickEvery, l.boundary()))
 		}
 	}
+	if l.mending.wanted && !l.pace.urgent && !now.Before(l.mending.due) {
+		l.mendNow()
+		now = time.Now()
+	}
 	due := l.pace.tick
 	earlier := func(t time.Time) {
 		if t.Before(due) {
@@ -472,6 +489,9 @@ func (l *live) work() time.Duration {
 	}
 	if !l.pace.heal.IsZero() {
 		earlier(l.pace.heal)
+	}
+	if l.mending.wanted && !l.pace.urgent {
+		earlier(l.mending.due)
 	}
 	return max(due.Sub(now), time.Millisecond)
 }

@@ -23,6 +23,8 @@ type metrics struct {
 	unpublished  *prometheus.CounterVec
 	measuredAt   *prometheus.GaugeVec
 	loggedEvents *prometheus.GaugeVec
+	mended       *prometheus.CounterVec // site
+	mend         prometheus.Histogram
 	forecast     prometheus.Histogram
 	refit        prometheus.Histogram
 }
@@ -68,12 +70,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		unpublished:  vec("unpublished_total", "Failed attempts to publish a state.", "site", "topic"),
 		measuredAt:   gauge("measured_timestamp_seconds", "Until when the sensors are known to have reported everything.", "site"),
 		loggedEvents: gauge("live_events", "Events of today that the live state rests on.", "site"),
+		mended:       vec("mended_samples_total", "Samples of today computed again or for the first time because events came late.", "site"),
+		mend:         seconds("mend_seconds", "Time to compute samples of today again."),
 		forecast:     seconds("forecast_seconds", "Time to make a forecast."),
 		refit:        seconds("refit_seconds", "Time to learn from the past."),
 	}
 	if reg != nil {
 		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors,
-			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.forecast, m.refit)
+			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit)
 	}
 	return m
 }
