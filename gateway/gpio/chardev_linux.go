@@ -157,6 +157,10 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		}
 	}
 	for {
+		if batch, err = drainAll(lines, batch, buf, sink); err != nil {
+			// The kernel has given away what was read before.
+			return errors.Join(deliver(ctx, batch, sink, now), err)
+		}
 		if err := deliver(ctx, batch, sink, now); err != nil {
 			return err
 		}
@@ -167,16 +171,24 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		if ctx.Err() != nil {
 			return nil
 		}
-		for i, l := range lines {
-			if fds[i+1].Revents == 0 {
-				continue
-			}
+	}
+}
+
+// drainAll reads what the kernel has of all lines. While one is read, another
+// may get an edge that is older than what is read next: only when none of them
+// has more is all there that is older than the last edge read.
+func drainAll(lines []*line, batch []arrived, buf []unix.GPIOV2LineEvent, sink gateway.Sink) ([]arrived, error) {
+	for more := true; more && len(batch) < len(lines)*bufferSize; {
+		n := len(batch)
+		for _, l := range lines {
+			var err error
 			if batch, err = l.drain(batch, buf); err != nil {
-				// The kernel has given away what was read before.
-				return errors.Join(deliver(ctx, batch, sink, now), l.fault(sink, "read", err))
+				return batch, l.fault(sink, "read", err)
 			}
 		}
+		more = len(batch) > n
 	}
+	return batch, nil
 }
 
 // begin tells the level of a line and reads what the kernel has of it already.

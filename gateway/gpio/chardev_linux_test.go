@@ -93,6 +93,24 @@ func TestEdgesOfTwoLinesComeInOrder(t *testing.T) {
 	}
 }
 
+// An edge that comes to a line that was just found empty is still before a
+// later one of the next line.
+func TestEdgesWhileOtherLinesAreRead(t *testing.T) {
+	a, b := newWire(t, Input{ID: "a"}), newWire(t, Input{ID: "b"})
+	b.level = func() (bool, error) {
+		a.edge(t, 1, 2*time.Second, true)
+		b.edge(t, 1, time.Second, true)
+		return false, nil
+	}
+	rec, err := read(t, 4, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"a=false", "b=false", "a+", "b+"}, rec.said); d != "" {
+		t.Errorf("edges (-want +got)\n%s", d)
+	}
+}
+
 // A gap in the numbers of a line is counted. What comes after it is an edge
 // from the other level, which may not be the one that was last known; what the
 // level is by now does not matter.
