@@ -85,7 +85,12 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 		chosen = []*perron.Site{site}
 	}
-	extent, err := s.extent(r.Context(), chosen)
+	ctx, done, err := s.enterHistory(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	extent, err := s.extent(ctx, chosen)
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		last = perron.DateOf(extent.Last)
 	}
 	p, complaint := choosePeriod(q.Get("from"), q.Get("to"), last)
-	counts, err := s.counts(r.Context(), chosen, p.From.Start(), p.To.End(), perron.Hour)
+	counts, err := s.counts(ctx, chosen, p.From.Start(), p.To.End(), perron.Hour)
 	if err != nil {
 		return err
 	}
@@ -107,7 +112,7 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		body.Earliest = perron.DateOf(extent.First).String()
 	}
 	if day, err := perron.ParseDate(q.Get("day")); err == nil && !day.Before(perron.DateOf(perron.Earliest)) {
-		quarters, err := s.counts(r.Context(), chosen, day.Start(), day.End(), perron.Quarter)
+		quarters, err := s.counts(ctx, chosen, day.Start(), day.End(), perron.Quarter)
 		if err != nil {
 			return err
 		}
@@ -116,6 +121,27 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 	return s.render(w, r, v, http.StatusOK, "planner", layout{
 		Title: v.T("planner.heading"), Area: "planner", Script: "planner.js", Body: body,
 	})
+}
+
+// A planner's page reads up to a year of counts and is open to everybody, so
+// few are made at once, and none for long.
+const (
+	plannersAtOnce = 4
+	plannerWait    = 5 * time.Second  // for a turn
+	plannerWork    = 20 * time.Second // of the store
+)
+
+// enterHistory waits for a turn. The context that it returns bounds the work.
+func (s *server) enterHistory(ctx context.Context) (work context.Context, done func(), err error) {
+	turn, cancel := context.WithTimeout(ctx, plannerWait)
+	defer cancel()
+	select {
+	case s.planners <- struct{}{}:
+	case <-turn.Done():
+		return nil, nil, fmt.Errorf("%w: too many ask for history at once", errUnavailable)
+	}
+	work, cancelWork := context.WithTimeout(ctx, plannerWork)
+	return work, func() { cancelWork(); <-s.planners }, nil
 }
 
 // extent spans the extents of all sites.

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -108,6 +109,12 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, v *visit, status
 	h.Set("Content-Language", v.Lang())
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-cache")
+		if l.Area == "resident" {
+			// A phone that goes back to a page, or wakes a tab that it put to sleep,
+			// shows a kept copy without asking, and its waits would look like those
+			// of now.
+			h.Set("Cache-Control", "no-store")
+		}
 	}
 	h.Add("Vary", "Accept-Encoding")
 	return send(w, r, status, tidy(page.Bytes()))
@@ -166,7 +173,7 @@ func (s *server) page(f pageFunc) http.Handler {
 			status, id = http.StatusNotFound, "notfound"
 		case errors.Is(err, errForeign), errors.Is(err, errForbidden):
 			status, id = http.StatusForbidden, "forbidden"
-		case errors.Is(err, errUnavailable), errors.Is(err, store.ErrUnavailable):
+		case errors.Is(err, errUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 			status, id = http.StatusServiceUnavailable, "unavailable"
 		}
 		if status >= 500 {

@@ -169,9 +169,14 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 	})
 }
 
+// sinceWait is how long a resident's page waits for the store.
+const sinceWait = 500 * time.Millisecond
+
 // countedSince is a sentence that a page can do without, so that the store
-// may be away while the live state is not.
+// may be away, or not answer, while the live state is there.
 func (s *server) countedSince(ctx context.Context, v *visit, site *perron.Site) string {
+	ctx, cancel := context.WithTimeout(ctx, sinceWait)
+	defer cancel()
 	extent, err := s.History.Extent(ctx, site.ID)
 	if err != nil {
 		s.Logger.Warn("no extent for the perron page", "site", site.ID, "err", err)

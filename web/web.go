@@ -69,6 +69,8 @@ type server struct {
 	langs  *languages
 	assets *assets
 	pages  *pages
+	// planners holds a token for each planner's page that is being made.
+	planners chan struct{}
 }
 
 // New returns the handler of all pages and their assets. It starts nothing.
@@ -82,7 +84,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{Config: c, sites: make(map[string]*perron.Site)}
+	s := &server{Config: c, sites: make(map[string]*perron.Site), planners: make(chan struct{}, plannersAtOnce)}
 	for _, site := range c.Sites {
 		s.sites[site.ID] = site
 	}
