@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // plainLog writes records as sentences for people: the time, the message, and
@@ -30,10 +32,10 @@ func (h *plainLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		b.WriteString(strings.ToLower(r.Level.String()) + ": ")
 	}
-	b.WriteString(r.Message)
+	b.WriteString(printable(r.Message))
 	sep := " ("
 	add := func(a slog.Attr) bool {
-		fmt.Fprintf(&b, "%s%s: %v", sep, a.Key, a.Value)
+		b.WriteString(sep + a.Key + ": " + printable(a.Value.Resolve().String()))
 		sep = ", "
 		return true
 	}
@@ -49,6 +51,15 @@ func (h *plainLog) Handle(_ context.Context, r slog.Record) error {
 	defer h.mu.Unlock()
 	_, err := io.WriteString(h.w, b.String())
 	return err
+}
+
+// printable quotes what could pass for another line or steer a terminal: paths,
+// topics and user names come from outside.
+func printable(s string) string {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func (h *plainLog) WithAttrs(attrs []slog.Attr) slog.Handler {
