@@ -71,6 +71,12 @@ type Forecaster interface {
 	Typical(at time.Time) (perron.Slot, bool)
 }
 
+// A Rememberer is a [Forecaster] that makes use of how long the queue was. It is
+// given what the store has before it learns from the past, each sample once.
+type Rememberer interface {
+	Remember(samples []perron.Sample)
+}
+
 // Config of a collector.
 type Config struct {
 	Sites         []*perron.Site

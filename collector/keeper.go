@@ -37,7 +37,9 @@ type keeper struct {
 	fitted   perron.Date // the last nightly fit
 	fittedAt time.Time   // by the machine's clock; zero before the first
 	fitTook  time.Duration
-	savedFor time.Time // quarter that a forecast was saved for
+	// remembered is until when the forecaster was given the samples.
+	remembered time.Time
+	savedFor   time.Time // quarter that a forecast was saved for
 }
 
 func newKeeper(l *live) *keeper {
@@ -242,6 +244,7 @@ func (k *keeper) refit(ctx context.Context, now time.Time) {
 		}
 		return
 	}
+	k.remember(call, today, now)
 	k.forecaster.Refit(past)
 	k.fitTook = time.Since(began)
 	k.fittedAt = time.Now()
@@ -250,6 +253,32 @@ func (k *keeper) refit(ctx context.Context, now time.Time) {
 	}
 	l.c.metrics.refit.Observe(k.fitTook.Seconds())
 	l.c.log.Info("learned from the past", "site", l.site.ID, "quarters", len(past), "took", k.fitTook.Round(time.Millisecond))
+}
+
+// remember gives a forecaster that wants them the samples that it does not have
+// yet. It learns without those that cannot be read, and gets them next time.
+func (k *keeper) remember(ctx context.Context, today perron.Date, now time.Time) {
+	f, ok := k.forecaster.(Rememberer)
+	if !ok {
+		return
+	}
+	const days = 7 // at once
+	from := later(k.remembered, today.AddDays(-k.l.c.cfg.HistoryDays).Start())
+	for from.Before(now) {
+		to := perron.DateOf(from).AddDays(days).Start()
+		if to.After(now) {
+			to = now
+		}
+		samples, err := k.l.c.cfg.Store.Samples(ctx, k.l.site.ID, from, to)
+		if err != nil {
+			if ctx.Err() == nil {
+				k.storeFailed("read samples", err)
+			}
+			return
+		}
+		f.Remember(samples)
+		from, k.remembered = to, to
+	}
 }
 
 // measured is today as it was, a quarter at a time, until the running one.

@@ -182,3 +182,50 @@ func TestStatesWaitForTheBroker(t *testing.T) {
 		}
 	})
 }
+
+// rememberer is a forecaster that wants to know how long the queue was.
+type rememberer struct {
+	*fakeForecaster
+	got    []time.Time
+	before []int // samples that were known at each fit
+}
+
+func (f *rememberer) Remember(samples []perron.Sample) {
+	for _, s := range samples {
+		f.got = append(f.got, s.At)
+	}
+}
+
+func (f *rememberer) Refit(history []perron.Count) {
+	f.before = append(f.before, len(f.got))
+	f.fakeForecaster.Refit(history)
+}
+
+func TestForecasterRemembersSamples(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newFakeStore()
+		for _, days := range []int{90, 59, 30, 1} { // the first is too old
+			st.samples["poort"] = append(st.samples["poort"], perron.Sample{Estimate: perron.Estimate{At: saturday.AddDate(0, 0, -days)}})
+		}
+		f := &rememberer{}
+		r := start(t, st, at(saturday), func(c *Config) {
+			c.NewForecaster = func(*perron.Site) Forecaster {
+				f.fakeForecaster = &fakeForecaster{}
+				return f
+			}
+		})
+		r.minutes(10)
+		// Late data has the past learned again, with the samples since.
+		r.send("pi-1", in(saturday.AddDate(0, 0, -7)))
+		r.minutes(3)
+		r.stop()
+		if len(f.before) != 2 || f.before[0] != 3 || f.before[1] < 12 {
+			t.Errorf("samples known at each fit: %v", f.before)
+		}
+		for i := range f.got[1:] {
+			if !f.got[i].Before(f.got[i+1]) {
+				t.Errorf("given again: %v after %v", f.got[i+1], f.got[i])
+			}
+		}
+	})
+}
