@@ -69,7 +69,7 @@ ifeq ($(RACE),)
 	@echo 'no C compiler: the tests run without the race detector'
 	@[ -z "$${CI:-}" ]
 endif
-	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -v '/test$$')
+	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -Ev '/test(/hil)?$$')
 ifneq ($(RACE),)
 	@echo 'scores of the estimates, which the race detector makes too slow'
 	$(GO) test ./occupancy ./forecast
@@ -77,7 +77,12 @@ endif
 
 .PHONY: system
 system: web ## the built binaries: recorded traffic, brokers, stores, browser
-	$(GO) test -count=1 -timeout 25m ./test/...
+	$(GO) test -count=1 -timeout 25m $$($(GO) list ./test/... | grep -v '/test/hil$$')
+
+.PHONY: hil
+hil: ## the gateway on the kernel's GPIO interface, in a virtual machine
+	test/hil/setup.sh
+	$(GO) test -count=1 -timeout 15m -v ./test/hil
 
 .PHONY: bench
 bench: build ## measure speed and memory against the limits
