@@ -274,7 +274,8 @@ func (c *checker) origin(path, text string) {
 	}
 }
 
-var mqttSchemes = []string{"tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss"}
+// mqttSchemes are those that package broker can dial.
+var mqttSchemes = []string{"tcp", "mqtt", "ssl", "tls", "mqtts"}
 
 // HasRole says whether this process takes on the role.
 func (s *Server) HasRole(r Role) bool { return slices.Contains(s.Roles, r) }

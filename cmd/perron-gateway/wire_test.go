@@ -1,0 +1,36 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/perrondrukte/perrondrukte/config"
+)
+
+// What check-config calls right can be connected with.
+func TestGoodConfigurationsHaveALink(t *testing.T) {
+	files, err := filepath.Glob("../../config/testdata/gateway/*.good.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		g, err := config.LoadGateway(file)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		g.Broker.CAFile = "" // not among the files of the test
+		if g.Broker.PasswordFile != "" {
+			g.Broker.PasswordFile = filepath.Join(t.TempDir(), "password")
+			if err := os.WriteFile(g.Broker.PasswordFile, []byte(strings.Repeat("x", 43)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := newLink(g, slog.New(slog.DiscardHandler)); err != nil {
+			t.Errorf("%s: %v", filepath.Base(file), err)
+		}
+	}
+}
