@@ -81,3 +81,29 @@ func TestGatewayThatWasOffIsDoubted(t *testing.T) {
 		}
 	})
 }
+
+// A store without transactions may hold events of a batch that it did not
+// settle when the collector was killed. They are sent again, and are part of
+// today only once.
+func TestUnsettledEventsCountOnceAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newFakeStore()
+		now := at(saturday)
+		r := start(t, st, now, nil)
+		r.well()
+		r.send("pi-1", in(r.now()), in(r.now()))
+		r.settle()
+		r.stop()
+		for seq := uint64(3); seq <= 4; seq++ { // of three that came
+			st.records = append(st.records, perron.Record{
+				Event: in(saturday), Site: "poort", Gateway: "pi-1", Gate: "main", Epoch: "e", Seq: seq,
+			})
+		}
+		again := start(t, st, now, nil)
+		again.sendAt("pi-1", 3, in(saturday), in(saturday), in(saturday))
+		again.well()
+		if b := again.shown(); b.OnSite.Mid != 5 || b.Gates[0].InToday != 5 {
+			t.Errorf("on site %v, gates %+v, want 5", b.OnSite, b.Gates)
+		}
+	})
+}

@@ -189,7 +189,7 @@ func (w *worker) commit(ctx context.Context, b *store.Batch) (store.Result, erro
 		w.c.log.Error("events are lost: the gateway does not hold them any more and they were never stored",
 			"site", b.Site, "gateway", b.Gateway, "epoch", b.Epoch, "lost", res.Lost)
 	}
-	w.live.deliver(w.gateway, b.Entries[min(res.Duplicate, len(b.Entries)):], res)
+	w.live.deliver(b, res)
 	return res, nil
 }
 

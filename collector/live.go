@@ -48,6 +48,10 @@ type live struct {
 	// read or delivered, and never both.
 	commits sync.RWMutex
 	loaded  bool // guarded by commits
+	// known is up to where the events of an outbox were read, guarded by commits.
+	// A store without transactions may hold some that it has not settled and that
+	// come again.
+	known map[outbox]uint64
 
 	mu      sync.Mutex
 	in      inbox   // guarded by mu
@@ -95,6 +99,9 @@ type inbox struct {
 	acted    bool // actions is set
 	looked   bool // the outlook is new
 }
+
+// An outbox is what sequence numbers belong to.
+type outbox struct{ gateway, epoch string }
 
 type heardStatus struct {
 	perron.GatewayStatus
@@ -161,7 +168,10 @@ func (l *live) receive(put func(*inbox)) {
 }
 
 // deliver hands on what a commit has stored. The caller holds commits.
-func (l *live) deliver(gateway string, entries []store.Entry, res store.Result) {
+func (l *live) deliver(b *store.Batch, res store.Result) {
+	gateway, known := b.Gateway, l.known[outbox{b.Gateway, b.Epoch}]
+	skip := min(res.Duplicate, len(b.Entries))
+	entries := b.Entries[skip:]
 	now := l.c.cfg.Now()
 	today := perron.DateOf(now)
 	start, learned := today.Start(), today.AddDays(-l.c.cfg.HistoryDays).Start()
@@ -173,7 +183,7 @@ func (l *live) deliver(gateway string, entries []store.Entry, res store.Result) 
 		}
 		switch {
 		case !e.Time.Before(start):
-			if l.loaded { // otherwise it is still to be read
+			if l.loaded && b.First+uint64(skip+i) > known { // otherwise it is still to be read, or was
 				l.in.events = append(l.in.events, e.Event)
 			}
 			if l.in.newest == nil {
@@ -256,6 +266,7 @@ func (l *live) read(ctx context.Context) error {
 	now := l.c.cfg.Now()
 	d := newDay(perron.DateOf(now), len(l.site.Gates))
 	newest := make(map[string]time.Time)
+	known := make(map[outbox]uint64)
 	for rec, err := range l.c.cfg.Store.Events(ctx, l.site.ID, d.start, d.end.Add(perron.MaxAhead)) {
 		if err != nil {
 			return err
@@ -265,6 +276,8 @@ func (l *live) read(ctx context.Context) error {
 		if rec.Time.After(newest[rec.Gateway]) {
 			newest[rec.Gateway] = rec.Time
 		}
+		id := outbox{rec.Gateway, rec.Epoch}
+		known[id] = max(known[id], rec.Seq)
 	}
 	losses, err := l.c.cfg.Store.Losses(ctx, l.site.ID, d.start, d.end)
 	if err != nil {
@@ -277,7 +290,7 @@ func (l *live) read(ctx context.Context) error {
 	// What was delivered before is among what was read.
 	l.in.events, l.in.losses, l.in.newest = nil, nil, nil
 	l.mu.Unlock()
-	l.day, l.loaded = d, true
+	l.day, l.loaded, l.known = d, true, known
 	for gateway, t := range newest {
 		l.reported(gateway, t, now)
 	}
