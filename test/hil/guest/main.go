@@ -49,6 +49,9 @@ func run() error {
 		}
 		tell(y.try(c))
 	}
+	if names := strings.Fields(string(only)); len(names) == 0 || contains(names, "fallback") {
+		tell(y.fallback())
+	}
 	return nil
 }
 

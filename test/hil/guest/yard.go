@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -169,6 +170,31 @@ func (y *yard) try(c testCase) (res hil.Result) {
 			_ = y.gw.Wait()
 			y.gw = nil
 		}
+	}
+	return res
+}
+
+// fallback runs the gateway's own test of how many edges it misses when it has
+// to do with periph's. Events are the edges that were missed, by their rate.
+func (y *yard) fallback() hil.Result {
+	res := hil.Result{Case: "fallback"}
+	const report = "/run/fallback.json"
+	cmd := exec.Command("/gpio.test", "-test.v", "-test.run", "^TestPeriphFallbackOnChip$")
+	cmd.Dir = "/run"
+	cmd.Env = append(os.Environ(), "PERRON_HIL_REPORT="+report, "PERRON_HIL_PULL="+y.pulls[gpio17].Name())
+	y.pull(gpio17, high)
+	out, err := cmd.CombinedOutput()
+	res.Log = string(out)
+	if err != nil {
+		res.Error = err.Error()
+		return res
+	}
+	text, err := os.ReadFile(report)
+	if err == nil {
+		err = json.Unmarshal(text, &res.Events)
+	}
+	if err != nil {
+		res.Error = err.Error()
 	}
 	return res
 }
