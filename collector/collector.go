@@ -79,7 +79,10 @@ type Rememberer interface {
 
 // Config of a collector.
 type Config struct {
-	Sites         []*perron.Site
+	Sites []*perron.Site
+	// Elsewhere are the sites of other collectors, whose messages are none of
+	// this one's business.
+	Elsewhere     []*perron.Site
 	Store         Store
 	Link          Link
 	NewEstimator  func(*perron.Site) Estimator
@@ -103,7 +106,9 @@ type Collector struct {
 	sites   map[string]*live
 	workers map[gatewayKey]*worker
 	order   []*worker
-	running atomic.Bool
+	// elsewhere are the ids of the sites of other collectors.
+	elsewhere map[string]bool
+	running   atomic.Bool
 }
 
 type gatewayKey struct{ site, gateway string }
@@ -132,7 +137,10 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{
 		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: newRarely(time.Minute),
-		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker),
+		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker), elsewhere: make(map[string]bool),
+	}
+	for _, site := range cfg.Elsewhere {
+		c.elsewhere[site.ID] = true
 	}
 	for _, site := range cfg.Sites {
 		if c.sites[site.ID] != nil {
@@ -215,7 +223,7 @@ func (c *Collector) onAction(m broker.Message) {
 	t, err := broker.ParseTopic(m.Topic)
 	l := c.sites[t.Site]
 	if err != nil || l == nil {
-		c.refuse(m.Topic, err)
+		c.refuse(t, m.Topic, err)
 		return
 	}
 	// The store holds the truth; that something happened is all that counts.
@@ -230,13 +238,17 @@ func (c *Collector) worker(m broker.Message) *worker {
 			return w
 		}
 	}
-	c.refuse(m.Topic, err)
+	c.refuse(t, m.Topic, err)
 	return nil
 }
 
 // refuse counts a message of a site or a gateway that is not configured. It is
-// not acknowledged: its sender keeps what nobody has stored.
-func (c *Collector) refuse(topic string, err error) {
+// not acknowledged: its sender keeps what nobody has stored. A site of another
+// collector is left to that one.
+func (c *Collector) refuse(t broker.Topic, topic string, err error) {
+	if err == nil && c.elsewhere[t.Site] {
+		return
+	}
 	c.metrics.foreign.Inc()
 	if n, ok := c.rare.allow("foreign"); ok {
 		if err == nil {

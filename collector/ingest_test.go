@@ -117,6 +117,24 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// What belongs to another collector is neither stored nor complained of.
+func TestSitesOfOtherCollectors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newFakeStore(), at(saturday), func(c *Config) { c.Elsewhere = []*perron.Site{{ID: "buiten"}} })
+		good, err := broker.Events{Epoch: "e", Floor: 1, First: 1, Events: []perron.Event{in(saturday)}}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.receive(broker.EventsFilter, broker.EventsTopic("buiten", "pi-1"), good)
+		r.receive(broker.ActionsFilter, broker.ActionsTopic("buiten"), []byte("{}"))
+		r.receive(broker.EventsFilter, broker.EventsTopic("haven", "pi-1"), good) // nobody's
+		r.settle()
+		if n := testutil.ToFloat64(r.metrics.foreign); n != 1 || r.store.stored() != 0 {
+			t.Errorf("%v foreign messages and %d stored, want 1 and none", n, r.store.stored())
+		}
+	})
+}
+
 func TestForeignAndMalformedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newFakeStore(), at(saturday), nil)

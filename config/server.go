@@ -24,6 +24,9 @@ type Server struct {
 	DataDir string `yaml:"data_dir" jsonschema:"required" want:"want a directory like /var/lib/perrondrukte"`
 	// The parts that this process takes on; all of them when absent.
 	Roles []Role `yaml:"roles"`
+	// Which sites this process collects, where several collectors share them; all
+	// when absent.
+	Collectors *Collectors `yaml:"collectors"`
 	// Title of the website.
 	Title string `yaml:"title"`
 	// The MQTT broker that gateways, collectors and API nodes meet on.
@@ -73,6 +76,10 @@ type EmbeddedBroker struct {
 	Listen string `yaml:"listen" want:"want HOST:PORT like 0.0.0.0:8883"`
 	// Certificate to listen with; without it the connection is not encrypted.
 	TLS *TLS `yaml:"tls"`
+	// File whose first line is the password of other processes of this service,
+	// at least 20 characters, where collectors or API nodes run by themselves.
+	// Their user name is service.
+	ServicePasswordFile string `yaml:"service_password_file"`
 }
 
 func (e *EmbeddedBroker) setDefaults() { e.Listen = "127.0.0.1:1883" }
@@ -135,8 +142,11 @@ func LoadServer(path string) (*Server, error) {
 		return nil, inFile(err, path)
 	}
 	files := []*string{&s.DataDir, &s.Broker.PasswordFile, &s.Broker.CAFile}
-	if e := s.Broker.Embedded; e != nil && e.TLS != nil {
-		files = append(files, &e.TLS.CertFile, &e.TLS.KeyFile)
+	if e := s.Broker.Embedded; e != nil {
+		files = append(files, &e.ServicePasswordFile)
+		if e.TLS != nil {
+			files = append(files, &e.TLS.CertFile, &e.TLS.KeyFile)
+		}
 	}
 	if s.Store.SQLite != nil {
 		files = append(files, &s.Store.SQLite.Path)
@@ -200,6 +210,7 @@ func (s *Server) check(c *checker) {
 			c.fault(fmt.Sprintf("roles[%d]", i), "%s is given twice", quote(string(r)))
 		}
 	}
+	s.Collectors.check(c, "collectors")
 	s.checkBroker(c)
 	s.checkStore(c)
 	seen := map[ID]int{}
@@ -228,6 +239,8 @@ func (s *Server) checkBroker(c *checker) {
 		}
 	case b.Embedded != nil && !hasBroker && len(s.Roles) > 0:
 		c.fault("broker", "roles without broker need one elsewhere: want broker.url")
+	case b.Embedded != nil && b.Embedded.ServicePasswordFile == "" && !slices.Contains(s.Roles, RoleCollector):
+		c.fault("broker.embedded.service_password_file", "is missing: want the file of the password with which collectors elsewhere log in")
 	}
 	if b.Embedded != nil && b.Embedded.Listen != "" {
 		c.listen("broker.embedded.listen", b.Embedded.Listen)
@@ -351,6 +364,24 @@ func (s *Server) BrokerURL() string {
 // is named; "" without either.
 func (b *ServerBroker) ReadPassword() (string, error) {
 	return readSecret("broker.password_file", b.Password, b.PasswordFile)
+}
+
+// minServicePassword is in characters. The password may be tried as fast as
+// connections are made.
+const minServicePassword = 20
+
+// ReadServicePassword is the password of other processes of the service; ""
+// when none may come in.
+func (e *EmbeddedBroker) ReadServicePassword() (string, error) {
+	const field = "broker.embedded.service_password_file"
+	if e.ServicePasswordFile == "" {
+		return "", nil
+	}
+	password, err := readSecret(field, "", e.ServicePasswordFile)
+	if err == nil && len([]rune(password)) < minServicePassword {
+		return "", fmt.Errorf("read %s: the password has fewer than %d characters", field, minServicePassword)
+	}
+	return password, err
 }
 
 // ReadToken is the access token, from the file if one is named.

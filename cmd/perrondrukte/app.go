@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -125,7 +126,12 @@ func (a *app) addBroker() (err error) {
 		a.secret, err = a.cfg.Broker.ReadPassword()
 		return err
 	}
-	a.secret, _ = newSecret()
+	if a.secret, err = a.cfg.Broker.Embedded.ReadServicePassword(); err != nil {
+		return err
+	}
+	if a.secret == "" {
+		a.secret, _ = newSecret()
+	}
 	tls, err := serverTLS(a.cfg.Broker.Embedded.TLS)
 	if err != nil {
 		return err
@@ -166,9 +172,10 @@ func (a *app) client(role config.Role) (*broker.Client, error) {
 			}
 		}
 	} else {
-		// Two processes of one role must not push each other off the broker.
+		// Two processes of one role must not push each other off the broker. A
+		// client id that begins with the user name is what our own broker asks for.
 		suffix, _ := newSecret()
-		name += "/" + strings.Trim(suffix[:8], "-_")
+		name = cmp.Or(user, serviceUser) + "." + string(role) + "." + strings.Trim(suffix[:8], "-_")
 	}
 	c, err := broker.NewClient(broker.ClientConfig{
 		URL: url, ClientID: name, Username: user, Password: a.secret, TLS: tls, Logger: a.logger.With("role", role),
@@ -188,8 +195,19 @@ func (a *app) addCollector() error {
 	if err != nil {
 		return err
 	}
+	var own, elsewhere []*perron.Site
+	for _, s := range a.sites {
+		if a.cfg.Collectors.Serves(s.ID) {
+			own = append(own, s)
+		} else {
+			elsewhere = append(elsewhere, s)
+		}
+	}
+	if share := a.cfg.Collectors; share != nil {
+		a.logger.Info("this collector serves a part of the sites", "index", share.Index, "of", share.Of, "sites", names(own))
+	}
 	c, err := collector.New(collector.Config{
-		Sites: a.sites, Store: a.store, Link: link,
+		Sites: own, Elsewhere: elsewhere, Store: a.store, Link: link,
 		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		Now:           a.now, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
@@ -199,6 +217,14 @@ func (a *app) addCollector() error {
 	}
 	a.parts = append(a.parts, part{"collector's link", link.Run}, part{"collector", c.Run})
 	return nil
+}
+
+func names(sites []*perron.Site) string {
+	ids := make([]string, len(sites))
+	for i, s := range sites {
+		ids[i] = s.ID
+	}
+	return strings.Join(ids, " ")
 }
 
 func (a *app) addAPI() error {

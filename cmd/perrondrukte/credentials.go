@@ -19,9 +19,13 @@ import (
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
-// servicePrefix begins the user names of our own processes at the embedded
-// broker. No gateway can have such a name: site ids are checked against it.
-const servicePrefix = "service/"
+// serviceUser is the user name of other processes of ours at the embedded
+// broker, and servicePrefix begins that of the roles in this one. No gateway can
+// have such a name: site ids are checked against it.
+const (
+	serviceUser   = "service"
+	servicePrefix = serviceUser + "/"
+)
 
 // credentials answers the embedded broker from the accounts file.
 type credentials struct {
@@ -37,7 +41,7 @@ type credentials struct {
 // Authenticate implements embedded.Credentials.
 func (c *credentials) Authenticate(username, password string) (embedded.Principal, bool) {
 	hash := sha256.Sum256([]byte(password))
-	if strings.HasPrefix(username, servicePrefix) {
+	if username == serviceUser || strings.HasPrefix(username, servicePrefix) {
 		return embedded.Principal{Service: true}, subtle.ConstantTimeCompare(hash[:], c.service[:]) == 1
 	}
 	site, gateway, ok := strings.Cut(username, "/")

@@ -43,8 +43,9 @@ func (f *logFlags) logger(e *env) *slog.Logger {
 type serveCmd struct {
 	configFlag
 	logFlags
-	HTTP  string   `name:"http" placeholder:"HOST:PORT" help:"Listen here instead of at listen.http."`
-	Roles []string `placeholder:"ROLE" help:"Take on these roles instead of the configured ones: broker, collector, api."`
+	HTTP      string   `name:"http" placeholder:"HOST:PORT" help:"Listen here instead of at listen.http."`
+	Roles     []string `placeholder:"ROLE" help:"Take on these roles instead of the configured ones: broker, collector, api."`
+	Collector string   `placeholder:"INDEX/OF" help:"Serve the sites of this collector, like 0/3, instead of those by the configured collectors."`
 }
 
 func (c *serveCmd) Run(e *env) error {
@@ -59,6 +60,11 @@ func (c *serveCmd) Run(e *env) error {
 		cfg.Roles = nil
 		for _, r := range c.Roles {
 			cfg.Roles = append(cfg.Roles, config.Role(r))
+		}
+	}
+	if c.Collector != "" {
+		if cfg.Collectors, err = config.ParseCollectors(c.Collector); err != nil {
+			return fmt.Errorf("--collector: %w", err)
 		}
 	}
 	if err := cfg.Validate(); err != nil {
