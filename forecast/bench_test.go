@@ -3,7 +3,6 @@ package forecast
 import (
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -61,20 +60,11 @@ func readCSV(t *testing.T, path string) []map[string]string {
 	return out
 }
 
-// loadSeries reads a public series into rows.
-func loadSeries(t *testing.T, name string, slotMinutes int) (s *series, open []bool) {
+// loadRows reads a public series.
+func loadRows(t *testing.T, name string) (rows []Row, open []bool) {
 	t.Helper()
-	var rows []row
-	var kind []int
-	var lastDay string
-	firstSlot, weekend := 1440, false
-	type at struct {
-		t time.Time
-		y float64
-	}
-	var all []at
 	for _, r := range readCSV(t, shared(t, "series", name+".csv")) {
-		when, err := time.Parse("2006-01-02 15:04:05", r["time"])
+		when, err := time.Parse(time.DateTime, r["time"])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,38 +72,20 @@ func loadSeries(t *testing.T, name string, slotMinutes int) (s *series, open []b
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, at{when, y})
+		rows = append(rows, Row{when, y})
 		open = append(open, r["open"] == "1")
-		firstSlot = min(firstSlot, (when.Hour()*60+when.Minute())/slotMinutes)
-		weekend = weekend || when.Weekday() == time.Saturday
 	}
-	perDay := 0
-	for _, a := range all {
-		if d := a.t.Format(time.DateOnly); d != lastDay {
-			lastDay = d
-			kind = append(kind, int(a.t.Weekday()))
-		}
-		slot := (a.t.Hour()*60+a.t.Minute())/slotMinutes - firstSlot
-		perDay = max(perDay, slot+1)
-		rows = append(rows, row{len(kind) - 1, slot, a.y})
-	}
-	week := 5
-	if weekend {
-		week = 7
-	}
-	return newSeries(rows, kind, perDay, week), open
+	return rows, open
 }
 
 // TestAgainstPeers forecasts the public series by the protocol of their bench
 // (rolling origin, nothing later than the origin is used, refitted each day)
-// and prints the score beside the peers'. With FORECASTS_OUT set to a folder
-// the forecasts are written there, for other scorers.
+// and prints the score beside the peers'.
 func TestAgainstPeers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
 	var meta map[string]struct {
-		SlotMin  int            `json:"slot_min"`
 		T0       int            `json:"T0"`
 		Horizons map[string]int `json:"horizons"`
 	}
@@ -128,13 +100,10 @@ func TestAgainstPeers(t *testing.T) {
 	var gPin, gMae, gBest, cells float64
 	for _, name := range []string{"calit2_in", "fremont", "bank_calls"} {
 		m := meta[name]
-		s, open := loadSeries(t, name, m.SlotMin)
-		hour := 60 / m.SlotMin
-		c := newCounter(s, hour, m.T0)
+		rows, open := loadRows(t, name)
 		type horizon struct {
 			name string
 			h    int
-			fit  fit
 
 			abs, pin, within, n float64
 		}
@@ -144,54 +113,30 @@ func TestAgainstPeers(t *testing.T) {
 		}
 		sort.Slice(hs, func(i, j int) bool { return hs[i].h < hs[j].h })
 		began := time.Now()
-		day := -1
-		var out *csv.Writer
-		if dir := os.Getenv("FORECASTS_OUT"); dir != "" {
-			f, err := os.Create(filepath.Join(dir, name+".csv"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			out = csv.NewWriter(f)
-			defer out.Flush()
-			if err := out.Write([]string{"origin", "h", "q10", "point", "q90"}); err != nil {
-				t.Fatal(err)
-			}
+		by := map[int]*horizon{}
+		var ahead []int
+		for _, h := range hs {
+			by[h.h] = h
+			ahead = append(ahead, h.h)
 		}
-		for o := m.T0 - 1; o < len(s.rows)-1; o++ {
-			c.learn(o + 1)
-			if s.rows[o].day != day {
-				day = s.rows[o].day
-				for _, h := range hs {
-					h.fit = c.train(pastPairs(s, o, h.h, trainWeeks), prior(float64(h.h*m.SlotMin)/60), trainMemory)
-				}
+		err := Backtest(rows, m.T0, ahead, func(q Quantiles) error {
+			if !open[q.Origin+q.H] {
+				return nil
 			}
-			for _, h := range hs {
-				if o+h.h >= len(s.rows) {
-					continue
-				}
-				r := s.rows[o+h.h]
-				var f [features]float64
-				base := c.vector(&f, o, r.day, r.slot)
-				lo, mid, hi := h.fit.quantiles((base+0.02)*h.fit.factor(&f), r.slot)
-				if out != nil {
-					if err := out.Write([]string{strconv.Itoa(o), strconv.Itoa(h.h), fmt.Sprint(lo), fmt.Sprint(mid), fmt.Sprint(hi)}); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if !open[o+h.h] {
-					continue
-				}
-				loss := func(q, v float64) float64 { return math.Max(q*(r.y-v), (q-1)*(r.y-v)) }
-				h.n++
-				h.abs += math.Abs(r.y - mid)
-				h.pin += (loss(0.1, lo) + loss(0.5, mid) + loss(0.9, hi)) / 3
-				if lo <= r.y && r.y <= hi {
-					h.within++
-				}
+			y, h := rows[q.Origin+q.H].Y, by[q.H]
+			loss := func(p, v float64) float64 { return math.Max(p*(y-v), (p-1)*(y-v)) }
+			h.n++
+			h.abs += math.Abs(y - q.Mid)
+			h.pin += (loss(0.1, q.Low) + loss(0.5, q.Mid) + loss(0.9, q.High)) / 3
+			if q.Low <= y && y <= q.High {
+				h.within++
 			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Logf("%s: %d origins in %v", name, len(s.rows)-m.T0, time.Since(began).Round(time.Millisecond))
+		t.Logf("%s: %d origins in %v", name, len(rows)-m.T0, time.Since(began).Round(time.Millisecond))
 		for _, h := range hs {
 			best := func(col, method string) (v float64, who string) {
 				v = math.Inf(1)

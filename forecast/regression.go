@@ -42,14 +42,15 @@ type counter struct {
 	s     *series
 	hour  int         // slots in an hour, at least 1
 	past  [][]profile // past[lead][day]
-	known int         // rows that are known: 0 … known-1
-	kappa float64     // counts that ratios are damped with
+	far   map[[2]int]*profile
+	known int     // rows that are known: 0 … known-1
+	kappa float64 // counts that ratios are damped with
 	// Sums over rows 0 … i-1 of what was counted and what the profile said.
 	sumY, sumP []float64
 }
 
 func newCounter(s *series, hour, known int) *counter {
-	c := &counter{s: s, hour: max(1, hour), past: make([][]profile, len(leads))}
+	c := &counter{s: s, hour: max(1, hour), past: make([][]profile, len(leads)), far: map[[2]int]*profile{}}
 	for i := range leads {
 		c.past[i] = make([]profile, s.days)
 	}
@@ -86,6 +87,17 @@ func (c *counter) learn(known int) {
 // before is the profile of a day as it was known lead days ahead.
 func (c *counter) before(day, lead int) *profile {
 	i := leadIndex(lead)
+	if lead > leads[i] {
+		// Further ahead than leads go: what is known has a profile of its own.
+		key := [2]int{day, lead}
+		p := c.far[key]
+		if p == nil {
+			v := c.s.profile(c.s.kind[day], day-1-lead)
+			p = &v
+			c.far[key] = p
+		}
+		return p
+	}
 	p := &c.past[i][day]
 	if p.long == nil {
 		*p = c.s.profile(c.s.kind[day], day-1-leads[i])
