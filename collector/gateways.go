@@ -142,6 +142,9 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 	if !g.off.IsZero() {
 		add(perron.DoubtOff, g.off, 0)
 	}
+	if s.LossUnseen {
+		add(perron.DoubtUnseen, time.Time{}, 0)
+	}
 	since := counters{epoch: s.Epoch}
 	if g.base.epoch == s.Epoch {
 		since = g.base

@@ -117,7 +117,7 @@ func TestDoubtsOfAGateway(t *testing.T) {
 		r := start(t, newFakeStore(), at(saturday), nil)
 		no := false
 		r.status("pi-1", func(s *perron.GatewayStatus) {
-			s.ClockSynced, s.Dropped, s.LostEdges = &no, 4, 2
+			s.ClockSynced, s.Dropped, s.LostEdges, s.LossUnseen = &no, 4, 2, true
 			s.Sensors = []perron.SensorStatus{
 				{Sensor: "main-in", Health: perron.SensorOK},
 				{Sensor: "lus-1", Health: perron.SensorStuck, Since: r.now()},
@@ -127,7 +127,7 @@ func TestDoubtsOfAGateway(t *testing.T) {
 		})
 		r.status("pi-2", nil)
 		r.settle()
-		want := "[clock_unsynced pi-1 edges_lost pi-1 2 outbox_full pi-1 4 sensor_fault pi-1/main-out sensor_stuck pi-1/lus-1]"
+		want := "[clock_unsynced pi-1 edges_lost pi-1 2 loss_unseen pi-1 outbox_full pi-1 4 sensor_fault pi-1/main-out sensor_stuck pi-1/lus-1]"
 		if got := doubts(r.shown()); got != want {
 			t.Errorf("doubts %s, want %s", got, want)
 		}

@@ -220,6 +220,7 @@ const (
 	DoubtDamaged  DoubtKind = "outbox_damaged"   // a gateway had to begin a new outbox, the old one was damaged
 	DoubtOff      DoubtKind = "gateway_was_off"  // a gateway was silent and then started anew: it may have been blind
 	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
+	DoubtUnseen   DoubtKind = "loss_unseen"      // edges of a gateway may be lost without anybody noticing
 	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
