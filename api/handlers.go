@@ -48,7 +48,7 @@ func (h handlers) ListSites(ctx context.Context, _ openapi.ListSitesRequestObjec
 			Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now),
 		}
 		out.Sites = append(out.Sites, site)
-		site.State.AgeSeconds = nil
+		site.State.AgeSeconds = coarse(site.State.AgeSeconds)
 		tag = append(tag, site)
 	}
 	return out, aboutAnswer(ctx, keepState, tag)
@@ -70,8 +70,19 @@ func (h handlers) GetSite(ctx context.Context, r openapi.GetSiteRequestObject) (
 		out.Materials = &s.Materials
 	}
 	same := out
-	same.At, same.State.AgeSeconds = time.Time{}, nil
+	same.At, same.State.AgeSeconds = time.Time{}, coarse(same.State.AgeSeconds)
 	return out, aboutAnswer(ctx, keepState, same)
+}
+
+// coarse is an age as far as it makes two answers differ. Who asks again gets
+// the new age now and then, though nothing else has changed: a kept answer must
+// not say for minutes that it was measured just now.
+func coarse(seconds *int64) *int64 {
+	if seconds == nil {
+		return nil
+	}
+	halfMinutes := *seconds / 30
+	return &halfMinutes
 }
 
 func (h handlers) state(s *perron.Site, now time.Time) openapi.State {

@@ -89,6 +89,10 @@ func TestConditionalAnswers(t *testing.T) {
 	if again := r.get("/api/v1/sites", "If-None-Match", `"x", `+tag); again.status != http.StatusNotModified || again.body != "" {
 		t.Errorf("the same state is answered %d %q", again.status, again.body)
 	}
+	r.clock.advance(30 * time.Second) // by now the old age would mislead
+	if again := r.get("/api/v1/sites", "If-None-Match", tag); again.status != http.StatusOK {
+		t.Errorf("an age that is half a minute off is answered %d", again.status)
+	}
 	r.clock.advance(10 * time.Minute)
 	if again := r.get("/api/v1/sites", "If-None-Match", tag); again.status != http.StatusOK {
 		t.Errorf("another state is answered %d", again.status)
