@@ -18,7 +18,7 @@ import (
 func TestAnswersWhileABacklogDrains(t *testing.T) {
 	link := &fakeLink{t: t, offline: true}
 	link.fault = func(broker.Message) what { time.Sleep(10 * time.Millisecond); return arrives }
-	g := runGateway(t, Config{Source: feed(200_000), Link: link})
+	g := runGateway(t, Config{Source: feed(100_000), Link: link})
 	wait(t, "everything waits in the outbox", g.sink.done)
 	link.set(func() { link.offline = false })
 	link.up()
@@ -27,7 +27,7 @@ func TestAnswersWhileABacklogDrains(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := g.Ping(ctx); err != nil {
-		t.Errorf("after %d batches of 200: %v", batches(), err)
+		t.Errorf("after %d batches of 100: %v", batches(), err)
 	}
 }
 

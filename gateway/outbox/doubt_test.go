@@ -64,3 +64,23 @@ func TestTellsWhatItCannotKeep(t *testing.T) {
 		t.Errorf("with room again: failing since %v", s.FailingSince)
 	}
 }
+
+// A device whose card is full still has to start, to send what it holds and to
+// say what is wrong: opening writes nothing.
+func TestOpensWithoutWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	b := openAt(t, path, Options{})
+	b.append(events(0, 10), nil)
+	b.stop()
+	o, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() > 0 {
+		t.Errorf("%d bytes were written", fi.Size())
+	}
+	if got, err := o.Read(t.Context(), 1, 100); err != nil || len(got.Events) != 10 {
+		t.Errorf("%d events: %v", len(got.Events), err)
+	}
+}

@@ -189,14 +189,17 @@ func code(err error) int {
 
 // Exclusive locking makes a second process fail at once, and needs no shared
 // memory file. The cache is small because rows are written once, read once.
-const pragmas = "?_txlock=immediate" +
-	"&_pragma=busy_timeout(2000)" +
-	"&_pragma=locking_mode(EXCLUSIVE)" +
-	"&_pragma=auto_vacuum(INCREMENTAL)" +
-	"&_pragma=journal_mode(WAL)" +
-	"&_pragma=synchronous(FULL)" +
-	"&_pragma=journal_size_limit(1048576)" +
-	"&_pragma=cache_size(-512)"
+const (
+	exclusive = "?_txlock=immediate" +
+		"&_pragma=busy_timeout(2000)" +
+		"&_pragma=locking_mode(EXCLUSIVE)"
+	// vacuum is for a new file; to say it again would be a write.
+	vacuum  = "&_pragma=auto_vacuum(INCREMENTAL)"
+	durable = "&_pragma=journal_mode(WAL)" +
+		"&_pragma=synchronous(FULL)" +
+		"&_pragma=journal_size_limit(1048576)" +
+		"&_pragma=cache_size(-512)"
+)
 
 const schema = `
 CREATE TABLE IF NOT EXISTS chunk (
@@ -225,7 +228,11 @@ const overhead = 24
 
 func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) {
 	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	db, err := sql.Open("sqlite", name.String()+pragmas)
+	params := exclusive + durable
+	if fi, err := os.Stat(path); err != nil || fi.Size() == 0 {
+		params = exclusive + vacuum + durable
+	}
+	db, err := sql.Open("sqlite", name.String()+params)
 	if err != nil {
 		return nil, err
 	}
@@ -269,12 +276,14 @@ func (o *Outbox) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d", schema, version)); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO meta (id, epoch, next, acked, dropped, lost) VALUES (1, ?, 1, 0, 0, 0)", newEpoch()); err != nil {
-		return err
+	defer tx.Rollback()  //nolint:errcheck // after Commit it has nothing to do
+	if found < version { // else nothing is written: the disk may be full
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d", schema, version)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO meta (id, epoch, next, acked, dropped, lost) VALUES (1, ?, 1, 0, 0, 0)", newEpoch()); err != nil {
+			return err
+		}
 	}
 	var last, first sql.NullInt64
 	s := &o.state
