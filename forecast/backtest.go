@@ -20,6 +20,18 @@ type Quantiles struct {
 	Low, Mid, High float64 // 10 %, 50 % and 90 %
 }
 
+// A RowError says what is wrong with one row of a series.
+type RowError struct {
+	Row     int // from 0
+	Problem string
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("row %d: %s", e.Row, e.Problem) }
+
+func rowError(row int, format string, args ...any) *RowError {
+	return &RowError{row, fmt.Sprintf(format, args...)}
+}
+
 // Backtest forecasts a series of counts from each of its rows from testFrom-1
 // to the last but one, as if nothing later were known, and passes on the
 // forecast of every horizon that ends within the series. Horizons count rows;
@@ -27,7 +39,7 @@ type Quantiles struct {
 // is fitted again on each day.
 //
 // Rows must rise in time and lie on a grid; an hour may be counted twice, when
-// the clock is put back. The error names the row, from 0.
+// the clock is put back; the error is a *RowError otherwise.
 func Backtest(rows []Row, testFrom int, horizons []int, each func(Quantiles) error) error {
 	if testFrom < 1 || testFrom >= len(rows) {
 		return fmt.Errorf("test from row %d: want 1 to %d", testFrom, len(rows)-1)
@@ -102,11 +114,11 @@ func seriesOf(in []Row) (s *series, minutes int, err error) {
 		step := of(r.Time) - of(in[i-1].Time)
 		switch days := dayOf(r.Time) - dayOf(in[i-1].Time); {
 		case days < 0 || days == 0 && step < -60:
-			return nil, 0, fmt.Errorf("row %d: time %s is before that of the row before", i, r.Time.Format(time.DateTime))
+			return nil, 0, rowError(i, "time %s is before that of the row before", r.Time.Format(time.DateTime))
 		case days > 10*366:
-			return nil, 0, fmt.Errorf("row %d: time %s is more than ten years after that of the row before", i, r.Time.Format(time.DateTime))
+			return nil, 0, rowError(i, "time %s is more than ten years after that of the row before", r.Time.Format(time.DateTime))
 		case days == 0 && step == 0 && (r.Time.Hour() < 1 || r.Time.Hour() > 3): // not the clock put back
-			return nil, 0, fmt.Errorf("row %d: time %s is that of the row before", i, r.Time.Format(time.DateTime))
+			return nil, 0, rowError(i, "time %s is that of the row before", r.Time.Format(time.DateTime))
 		case days == 0 && step > 0:
 			minutes = min(minutes, step)
 		}
@@ -123,7 +135,7 @@ func seriesOf(in []Row) (s *series, minutes int, err error) {
 	for i, r := range in {
 		at := of(r.Time) - earliest
 		if at%minutes != 0 || r.Time.Second() != 0 {
-			return nil, 0, fmt.Errorf("row %d: time %s is not on the grid of %d minutes of the others", i, r.Time.Format(time.DateTime), minutes)
+			return nil, 0, rowError(i, "time %s is not on the grid of %d minutes of the others", r.Time.Format(time.DateTime), minutes)
 		}
 		d := dayOf(r.Time)
 		if i == 0 {

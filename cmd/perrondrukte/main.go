@@ -6,6 +6,7 @@
 //	perrondrukte check-config FILE          every fault in a configuration
 //	perrondrukte user add NAME              someone who may log in
 //	perrondrukte gateway add SITE NAME      a credential for a device
+//	perrondrukte simulate|estimate|backtest how good the numbers are
 package main
 
 import (
@@ -48,6 +49,9 @@ type cli struct {
 	CheckConfig checkConfigCmd `cmd:"" name:"check-config" help:"Print every fault in a server configuration."`
 	User        userCmd        `cmd:"" help:"People who may log in."`
 	Gateway     gatewayCmd     `cmd:"" help:"Credentials of the devices on the yards."`
+	Simulate    simulateCmd    `cmd:"" help:"Make events and truth of a yard that does not exist."`
+	Estimate    estimateCmd    `cmd:"" help:"Estimate vehicles on site, queue and wait from a file of events."`
+	Backtest    backtestCmd    `cmd:"" help:"Forecast the past of a series of counts, for a scorer."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

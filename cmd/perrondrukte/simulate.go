@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/simulate"
+)
+
+type simulateCmd struct {
+	configFlag
+	Site    string  `placeholder:"ID" help:"Which site of the configuration; the first by default."`
+	Days    int     `required:"" placeholder:"N" help:"How many days."`
+	From    string  `default:"2026-03-02" placeholder:"DATE" help:"The first day (${default})."`
+	Seed    uint64  `default:"1" help:"Another seed is another luck and another weather (${default})."`
+	Visits  float64 `placeholder:"N" help:"Mean number of vehicles on an open Saturday; by default so many that a queue forms around noon."`
+	MissIn  float64 `default:"0.02" placeholder:"PART" help:"Part of the entries that is missed (${default})."`
+	MissOut float64 `default:"0.05" placeholder:"PART" help:"Part of the exits that is missed (${default})."`
+	Double  float64 `default:"0.01" placeholder:"PART" help:"Part of the passages that is counted twice (${default})."`
+	Out     string  `required:"" placeholder:"DIR" help:"Folder for events.csv and truth.csv."`
+}
+
+// maxSimulated is how many days may be asked for: ten years.
+const maxSimulated = 3660
+
+func (c *simulateCmd) Run(e *env) (err error) {
+	site, err := c.site()
+	if err != nil {
+		return err
+	}
+	from, err := perron.ParseDate(c.From)
+	if err != nil {
+		return fmt.Errorf("--from %q: want a date like 2026-03-02", c.From)
+	}
+	if c.Days < 1 || c.Days > maxSimulated {
+		return fmt.Errorf("--days %d: want 1 to %d", c.Days, maxSimulated)
+	}
+	if c.Visits < 0 || c.Visits > 1e5 {
+		return fmt.Errorf("--visits %v: want 0 to 100000", c.Visits)
+	}
+	for _, p := range []struct {
+		flag string
+		v    float64
+	}{{"miss-in", c.MissIn}, {"miss-out", c.MissOut}, {"double", c.Double}} {
+		if !(p.v >= 0 && p.v <= 1) {
+			return fmt.Errorf("--%s %v: want a part between 0 and 1", p.flag, p.v)
+		}
+	}
+	y := &simulate.Yard{
+		Site: site, Seed: c.Seed, Visits: c.Visits,
+		Faults: simulate.Faults{MissIn: c.MissIn, MissOut: c.MissOut, Double: c.Double},
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return fmt.Errorf("make the folder for the simulation: %w", err)
+	}
+	events, err := createTable(filepath.Join(c.Out, "events.csv"), "t", "kind")
+	if err != nil {
+		return err
+	}
+	defer func() { err = events.finish(err) }()
+	truth, err := createTable(filepath.Join(c.Out, "truth.csv"), "t", "on_site", "queue", "wait_min")
+	if err != nil {
+		return err
+	}
+	defer func() { err = truth.finish(err) }()
+	count := 0
+	for d := from; d.Before(from.AddDays(c.Days)); d = d.AddDays(1) {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+		day := y.Day(d)
+		for _, ev := range day.Events {
+			events.write(civil(ev.Time), kindOf(site, ev))
+			count++
+		}
+		for _, t := range day.Truth {
+			wait := "" // who comes now does not get in
+			if t.Wait >= 0 {
+				wait = decimals(t.Wait, 2)
+			}
+			truth.write(civil(t.At), strconv.Itoa(t.OnSite), strconv.Itoa(t.Queue), wait)
+		}
+	}
+	if err := errors.Join(events.Close(), truth.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%d days of %s from %s, %d events: %s, %s\n", c.Days, site.ID, from, count, events.path, truth.path)
+	return err
+}
+
+func (c *simulateCmd) site() (*perron.Site, error) {
+	cfg, err := config.LoadServer(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	sites := cfg.PerronSites()
+	var ids []string
+	for _, s := range sites {
+		if c.Site == "" || s.ID == c.Site {
+			return s, nil
+		}
+		ids = append(ids, s.ID)
+	}
+	return nil, fmt.Errorf("--site %q: %s has %s", c.Site, c.Config, strings.Join(ids, ", "))
+}
+
+// kindOf is what an event is called in a file without sensors: in, out, or
+// the loop that many vehicles from the entrance: queue:12:on.
+func kindOf(site *perron.Site, e perron.Event) string {
+	for _, l := range site.QueueLoops {
+		if l.Sensor == e.Sensor {
+			return fmt.Sprintf("queue:%d:%s", l.Distance, e.Kind)
+		}
+	}
+	return string(e.Kind)
+}
