@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"text/template"
 
@@ -19,12 +20,13 @@ type gatewayCmd struct {
 type gatewayAddCmd struct {
 	configFlag
 	SecretOnly bool   `help:"Print the password alone."`
+	Output     string `short:"o" placeholder:"FILE" help:"Write to this file, which only you can read, instead of printing."`
 	Broker     string `help:"Address of the broker as the device sees it." placeholder:"HOST:PORT"`
 	Site       string `arg:"" help:"Site id, as configured."`
 	Name       string `arg:"" help:"Gateway id, as configured."`
 }
 
-func (c *gatewayAddCmd) Run(e *env) error {
+func (c *gatewayAddCmd) Run(e *env) (err error) {
 	cfg, err := config.LoadServer(c.Config)
 	if err != nil {
 		return err
@@ -37,6 +39,17 @@ func (c *gatewayAddCmd) Run(e *env) error {
 		return fmt.Errorf("site %q has no gateway %q in %s: add it to the site's gateways, which are [%s]",
 			c.Site, c.Name, c.Config, strings.Join(site.Gateways, ", "))
 	}
+	// Before anything is issued: a password that cannot be written is lost, and
+	// the one that it replaces as well.
+	out := e.stdout
+	if c.Output != "" {
+		f, openErr := secretFile(c.Output)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
 	accounts, err := c.openAccounts(e.ctx)
 	if err != nil {
 		return err
@@ -46,7 +59,7 @@ func (c *gatewayAddCmd) Run(e *env) error {
 		return err
 	}
 	if c.SecretOnly {
-		_, err := fmt.Fprintln(e.stdout, secret)
+		_, err := fmt.Fprintln(out, secret)
 		return err
 	}
 	broker := c.Broker
@@ -56,9 +69,22 @@ func (c *gatewayAddCmd) Run(e *env) error {
 	if !strings.Contains(broker, "://") {
 		broker = "tcp://" + broker
 	}
-	return gatewayYAML.Execute(e.stdout, map[string]any{
+	return gatewayYAML.Execute(out, map[string]any{
 		"Site": site, "Name": c.Name, "Secret": secret, "Broker": broker,
 	})
+}
+
+// secretFile opens a file for writing that nobody but its owner can read, also
+// when it was there before.
+func secretFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("write the credential: %w", err)
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the credential: %w", err), f.Close())
+	}
+	return f, nil
 }
 
 // gatewayYAML is the configuration of a device with a pulse a gate sensor and
