@@ -26,7 +26,7 @@ import (
 // defaults.
 type Viewers struct {
 	Max   int // at once; 5000
-	PerIP int // at once from one address (IPv6: one /64); 200. Loopback is not counted
+	PerIP int // at once from one address (IPv6: one /64); 1000. Loopback is not counted
 	Queue int // messages that a viewer may lag behind; 64
 	// Gap is the least time between two messages to the public about one site;
 	// the first after a pause goes out at once. 40 ms.
@@ -40,7 +40,7 @@ type Viewers struct {
 
 func (v Viewers) withDefaults() Viewers {
 	set(&v.Max, 5000)
-	set(&v.PerIP, 200)
+	set(&v.PerIP, 1000) // thousands of phones share an address of a mobile network
 	set(&v.Queue, 64)
 	set(&v.Gap, 40*time.Millisecond)
 	set(&v.Write, 10*time.Second)
@@ -93,6 +93,7 @@ type lounge struct {
 	conns   map[*websocket.Conn]struct{}
 	total   int
 	perIP   map[string]int
+	told    time.Time // when it was last logged that an address has too many
 	closing bool
 	wg      sync.WaitGroup
 }
@@ -192,6 +193,10 @@ func (l *lounge) admit(addr netip.Addr) (leave func(), err error) {
 		return nil, &failure{status: http.StatusServiceUnavailable, detail: "too many viewers", retryAfter: 30 * time.Second}
 	case l.perIP[key] >= l.limits.PerIP && !addr.IsLoopback():
 		l.metrics.refused.WithLabelValues("address").Inc()
+		if now := time.Now(); now.Sub(l.told) >= time.Minute {
+			l.told = now
+			l.logger.Warn("an address has too many viewers; if it is a proxy of yours, name it in trusted_proxies", "addr", addr, "viewers", l.perIP[key])
+		}
 		return nil, &failure{status: http.StatusTooManyRequests, detail: "too many viewers from one address", retryAfter: 30 * time.Second}
 	}
 	l.total++
