@@ -196,6 +196,22 @@ await check("pause and reconnect", async () => {
   await context.close();
 });
 
+await check("without a websocket", async () => {
+  const context = await visitor(browser, {});
+  const page = await context.newPage();
+  await page.routeWebSocket(/\/api\/v1\/live/, (ws) => ws.close());
+  await page.route("**/api/v1/sites", async (route) => {
+    const [state] = JSON.parse(await page.locator("#start").textContent()).states;
+    await route.fulfill({ json: { at: "2026-05-09T09:20:10Z", sites: [{ id: "poort", state: { ...state, level: "quiet", band: { min: 0, max: 5 } } }] } });
+  });
+  const seen = guard(page, urls.saturday);
+  await page.goto(`${urls.saturday}/nl/`, { waitUntil: "load" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet", undefined, { timeout: 8000 });
+  assert.equal(await field(page, "poort", "band").textContent(), "Wachttijd: minder dan 5 min");
+  assert.deepEqual(seen.bad, []);
+  await context.close();
+});
+
 await check("a pulse shows on the perron page", async () => {
   const { context, page, states, send } = await livePage("/nl/perron/poort");
   send({ type: "snapshot", run: "r1", sites: states });
