@@ -44,8 +44,9 @@ const (
 	// belief on either side. By the letter it would be 10 %, but the belief is
 	// wider than its errors: it takes vehicles to leave independently of each
 	// other at a rate, while most know when they came, and it hedges between
-	// hypotheses that err in opposite ways. 17 % was chosen on nine simulated
-	// yards with four seeds each; choosing on all yards but one moves it by 1 %.
+	// hypotheses that err in opposite ways. 17 % was chosen with nine simulated
+	// yards, four seeds each, and recorded arrivals in sight: the first hold 85 %
+	// of the truth with it, the latter 82 %.
 	siteTail = 0.17
 )
 
