@@ -60,7 +60,7 @@ lint: ## formatting, vet and staticcheck
 	$(TOOL) staticcheck ./...
 
 .PHONY: types
-types: web/node_modules/.installed ## TypeScript's opinion of the script, and whether the style is fresh
+types: web/node_modules/.installed ## the script: its types, and that it says what the server says; whether the style is fresh
 	cd web && $(NPM) run --silent check
 
 .PHONY: unit
