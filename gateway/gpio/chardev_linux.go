@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -263,14 +264,13 @@ func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func()
 	if len(batch) == 0 {
 		return nil
 	}
-	var mono unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+	mono, wall, err := clocks(now)
+	if err != nil {
 		return fmt.Errorf("gpio: read clock: %w", err)
 	}
-	wall := now()
 	slices.SortStableFunc(batch, func(a, b arrived) int { return cmp.Compare(a.stamp, b.stamp) })
 	for _, a := range batch {
-		at := wall.Add(-time.Duration(mono.Nano() - int64(a.stamp)))
+		at := wall.Add(-time.Duration(mono - int64(a.stamp)))
 		if a.line.settled {
 			// The kernel stamps a debounced edge when it has lasted long enough.
 			at = at.Add(-a.line.Debounce)
@@ -289,4 +289,29 @@ func deliver(ctx context.Context, batch []arrived, sink gateway.Sink, now func()
 		}
 	}
 	return nil
+}
+
+// clocks reads the kernel's clock, in nanoseconds, and the gateway's at the same
+// time. The process may be interrupted in between: the closest of some attempts
+// is taken.
+func clocks(now func() time.Time) (mono int64, wall time.Time, err error) {
+	const enough = 20 * time.Microsecond
+	best := int64(math.MaxInt64)
+	for range 5 {
+		var before, after unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &before); err != nil {
+			return 0, time.Time{}, err
+		}
+		at := now()
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &after); err != nil {
+			return 0, time.Time{}, err
+		}
+		if width := after.Nano() - before.Nano(); width < best {
+			best, mono, wall = width, before.Nano()+width/2, at
+		}
+		if best < int64(enough) {
+			break
+		}
+	}
+	return mono, wall, nil
 }

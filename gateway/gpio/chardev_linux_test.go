@@ -195,6 +195,28 @@ func TestLineThatGoes(t *testing.T) {
 	}
 }
 
+// An interruption between the two clocks does not move the times of edges.
+func TestClocksInterrupted(t *testing.T) {
+	reads := 0
+	mono, wall, err := clocks(func() time.Time {
+		reads++
+		if reads == 1 {
+			defer time.Sleep(200 * time.Millisecond)
+		}
+		return time.Now()
+	})
+	if err != nil || reads < 2 {
+		t.Fatalf("%d readings: %v", reads, err)
+	}
+	var after unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &after); err != nil {
+		t.Fatal(err)
+	}
+	if off := time.Since(wall) - time.Duration(after.Nano()-mono); off.Abs() > 50*time.Millisecond {
+		t.Errorf("the clocks are %v apart", off)
+	}
+}
+
 // The sizes are those of the kernel's header, on 32 bits too.
 func TestSizes(t *testing.T) {
 	got := fmt.Sprint(unsafe.Sizeof(unix.GPIOV2LineEvent{}), unsafe.Sizeof(unix.GPIOV2LineRequest{}), unsafe.Sizeof(unix.GPIOV2LineValues{}))

@@ -125,7 +125,7 @@ func boot(t *testing.T, only string) map[string]Result {
 // have and some that it cannot.
 func TestGatewayOnKernelGPIO(t *testing.T) {
 	const (
-		stamp = 2 * time.Millisecond // of the kernel, at the edge
+		stamp = time.Millisecond // of the kernel, at the edge
 		// The kernel debounces in ticks of 4 ms, and stamps afterwards.
 		tick = 8 * time.Millisecond
 	)

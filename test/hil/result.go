@@ -25,7 +25,7 @@ type Result struct {
 	// contacts did; empty when all agree, in number, order, kind and sensor.
 	Differs string `json:"differs,omitempty"`
 	// Earliest and Latest are how far the times of events are from those at
-	// which the contact changed.
+	// which the contact changed; earlier is negative.
 	Earliest time.Duration `json:"earliest"`
 	Latest   time.Duration `json:"latest"`
 	// Lost edges, as the outbox has them.

@@ -89,11 +89,11 @@ var cases = []testCase{
 }
 
 // rising and falling are what the two sensors of single make of an edge.
-func rising(at time.Time) []expected {
+func rising(at moment) []expected {
 	return []expected{{"gate", perron.In, at}, {"loop", perron.On, at}}
 }
 
-func falling(at time.Time) []expected { return []expected{{"loop", perron.Off, at}} }
+func falling(at moment) []expected { return []expected{{"loop", perron.Off, at}} }
 
 // free is what a presence says first.
 var free = expected{sensor: "loop", kind: perron.Off}
@@ -119,7 +119,7 @@ func train(line int, active bool, n int, period, width time.Duration) func(*yard
 func bounce(y *yard) ([]expected, error) {
 	want := []expected{free}
 	// An odd number of edges ends at the other level.
-	chatter := func(to bool) (last time.Time) {
+	chatter := func(to bool) (last moment) {
 		begin := time.Now()
 		for i := range 11 {
 			sleep(begin.Add(time.Duration(i) * 800 * time.Microsecond))
@@ -152,7 +152,7 @@ func glitch(y *yard) ([]expected, error) {
 func bothWays(y *yard) ([]expected, error) {
 	var want []expected
 	const step = 120 * time.Millisecond
-	over := func(lines [4]int) (last time.Time) {
+	over := func(lines [4]int) (last moment) {
 		active := make(map[int]bool)
 		for _, l := range lines {
 			active[l] = !active[l]
@@ -174,11 +174,11 @@ func bothWays(y *yard) ([]expected, error) {
 			}
 		}
 	}
-	return byTime(want), nil
+	return want, nil
 }
 
 // crossing is the edges of a vehicle that covers both loops for a while.
-func crossing(y *yard, from, to int) (gone time.Time) {
+func crossing(y *yard, from, to int) (gone moment) {
 	y.pull(from, low)
 	y.pull(to, low)
 	y.pull(from, high)
