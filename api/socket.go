@@ -124,13 +124,20 @@ func (l *lounge) sameOrigin(r *http.Request) bool {
 	if origin == "" {
 		return true
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	return strings.EqualFold(u.Host, r.Host) || slices.ContainsFunc(l.origins, func(o string) bool {
+	return ownPage(r) || slices.ContainsFunc(l.origins, func(o string) bool {
 		return strings.EqualFold(o, origin)
 	})
+}
+
+// ownPage says whether the request comes from a page of this host, or from no
+// page.
+func ownPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
 // A request for a websocket, checked.
@@ -163,6 +170,11 @@ func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
 	switch detail := q.Get("detail"); detail {
 	case "":
 	case "staff":
+		// A page of a neighbouring host gets the cookie too, and what staff see is
+		// not meant for it, whatever else it may show.
+		if !ownPage(r) {
+			return nil, &failure{status: http.StatusForbidden, detail: "pages of this origin may not see what staff see", value: clip(r.Header.Get("Origin"))}
+		}
 		valid, err := l.auth.authorize(r)
 		if err != nil {
 			return nil, err

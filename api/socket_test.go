@@ -154,6 +154,13 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("origin %q: %s %v", origin, resp.Status, resp.Header)
 		}
 	}
+	// What staff see is for our own pages, also where a neighbour may show the rest.
+	if _, resp, err := r.watch("?detail=staff", "Origin", "https://www.almere.example"); err == nil || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a page of a neighbour asks for what staff see: %v %v", resp, err)
+	}
+	if _, resp, err := r.watch("?detail=staff", "Origin", "http://"+host); err == nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a page of our own without a session: %v %v", resp, err)
+	}
 }
 
 func TestLimits(t *testing.T) {
