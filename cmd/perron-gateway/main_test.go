@@ -222,6 +222,9 @@ func TestKilledInMidFlight(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("last run: %v\n%s", err, stderr.Bytes())
 	}
+	if !strings.Contains(stderr.String(), "everything is stored by the server") {
+		t.Errorf("the last run does not say that all is stored:\n%s", stderr.Bytes())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost > 0 || len(s.epochs) != 1 {

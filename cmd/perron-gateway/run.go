@@ -68,7 +68,11 @@ func (c *runCmd) Run(e *env) error {
 	if err = errors.Join(err, linkErr); err != nil {
 		return fmt.Errorf("gateway %s: %w", g.Username(), err)
 	}
-	log.Info("gateway stopped; what is not acknowledged is on disk")
+	if gw.Idle() {
+		log.Info("gateway stopped; everything is stored by the server")
+	} else {
+		log.Info("gateway stopped; what is not acknowledged is on disk")
+	}
 	return nil
 }
 
@@ -92,9 +96,12 @@ func watchdog(ctx context.Context, gw *gateway.Gateway, log *slog.Logger) {
 		if limit == 0 {
 			limit = time.Minute
 		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
+		within, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		if err := gw.Ping(ctx); err != nil {
+		if err := gw.Ping(within); err != nil {
+			if ctx.Err() != nil { // it is being stopped, which is no fault
+				return false
+			}
 			log.Error("the gateway makes no progress", "err", err)
 			return false
 		}
