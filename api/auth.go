@@ -89,6 +89,7 @@ type Auth struct {
 	nobody   phc
 	names    *limiter
 	addrs    *limiter
+	homes    homes
 	waiting  chan struct{}
 	hashing  chan struct{}
 	logins   *prometheus.CounterVec // result; registered by the Server
@@ -215,7 +216,9 @@ func (a *Auth) login(r *http.Request, name, password string) error {
 	}
 	a.sessions.Put(ctx, sessionUser, name)
 	a.sessions.Put(ctx, sessionKey, fingerprint(hash))
-	a.names.reset(nameKey(name))
+	addr := clientKey(clientAddr(r, a.trusted))
+	a.names.reset(a.nameKey(name, addr))
+	a.homes.add(name, addr)
 	return nil
 }
 
@@ -227,14 +230,22 @@ func (a *Auth) allow(name, addr string) error {
 	if len(name) > maxName {
 		return nil // such an account cannot be
 	}
-	if wait, ok := a.names.take(nameKey(name), now); !ok {
+	if wait, ok := a.names.take(a.nameKey(name, addr), now); !ok {
 		return &TooManyError{wait}
 	}
 	return nil
 }
 
-// nameKey is one for all spellings that could mean the same account.
-func nameKey(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+// nameKey is one for all spellings that could mean the same account. An address
+// from which the name has come in before has an allowance of its own, or any
+// stranger could keep staff out by trying their names.
+func (a *Auth) nameKey(name, addr string) string {
+	key := strings.ToLower(strings.TrimSpace(name))
+	if a.homes.has(name, addr) {
+		key += "\x00" + addr
+	}
+	return key
+}
 
 // check hashes the password when it is its turn. Each hash takes 19 MiB, so
 // few are made at once and few may wait.

@@ -142,6 +142,10 @@ func TestGuessing(t *testing.T) {
 		return r.do("POST", "/login", url.Values{"name": {name}, "password": {pw}}.Encode(),
 			"Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-For", addr).status
 	}
+	const yard = "203.0.113.77"
+	if code := try("anna", password, yard); code != 200 {
+		t.Fatalf("from the yard: %d", code)
+	}
 	for i := range nameBurst {
 		if code := try("anna", "wrong password", "198.51.100."+string(rune('1'+i%9))); code != 401 {
 			t.Fatalf("attempt %d: %d", i, code)
@@ -153,6 +157,19 @@ func TestGuessing(t *testing.T) {
 	}
 	if code := try("Anna ", password, "203.0.113.2"); code != 429 {
 		t.Errorf("another spelling: %d", code)
+	}
+	// Whose name it is can still come in from where she always does, and even
+	// there a password cannot be guessed.
+	if code := try("anna", password, yard); code != 200 {
+		t.Errorf("from the yard, while strangers try: %d", code)
+	}
+	for range nameBurst {
+		if code := try("anna", "wrong password", yard); code != 401 {
+			t.Errorf("a wrong password from the yard: %d", code)
+		}
+	}
+	if code := try("anna", password, yard); code != 429 {
+		t.Errorf("attempt too many from the yard: %d", code)
 	}
 	if code := try("bert", password, "203.0.113.1"); code != 200 {
 		t.Errorf("another name: %d", code)

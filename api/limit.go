@@ -67,6 +67,33 @@ func (l *limiter) forget(now time.Time) {
 	}
 }
 
+// homes remembers the addresses from which names have come in, as long as the
+// process runs. Only a right password adds to it.
+type homes struct {
+	mu    sync.Mutex
+	known map[home]struct{}
+}
+
+type home struct{ name, addr string }
+
+const maxHomes = 10_000
+
+func (h *homes) add(name, addr string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known == nil || len(h.known) >= maxHomes {
+		h.known = make(map[home]struct{})
+	}
+	h.known[home{name, addr}] = struct{}{}
+}
+
+func (h *homes) has(name, addr string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.known[home{name, addr}]
+	return ok
+}
+
 // clientAddr is the address that a request came from. Behind trusted proxies
 // that is the last address in X-Forwarded-For that is not one of theirs;
 // what comes before it could have been made up by the client.
