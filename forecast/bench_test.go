@@ -82,8 +82,8 @@ func loadRows(t *testing.T, name string) (rows []Row, open []bool) {
 // (rolling origin, nothing later than the origin is used, refitted each day)
 // and prints the score beside the peers'.
 func TestAgainstPeers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
+	if testing.Short() || underRace {
+		t.Skip("takes some seconds, and a minute with the race detector, which has nothing to find here")
 	}
 	var meta map[string]struct {
 		T0       int            `json:"T0"`

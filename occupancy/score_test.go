@@ -107,6 +107,9 @@ func TestDriftingCounters(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/dwell-%v", c.file, c.dwell), func(t *testing.T) {
 			if underRace {
+				if c.dwell != 15 {
+					t.Skip("too slow with the race detector, which has nothing to find here")
+				}
 				c.from, c.to = 0, 1
 			}
 			seen := passages(t, recordings(t, "drift", c.file))
@@ -175,8 +178,11 @@ func TestYards(t *testing.T) {
 			t.Errorf("the 80 %% range of the number on site is one in %d yards of %d", calibrated, len(yards))
 		}
 	}()
-	for _, c := range yards {
+	for i, c := range yards {
 		t.Run(c.name, func(t *testing.T) {
+			if underRace && i > 2 {
+				t.Skip("too slow with the race detector, which has nothing to find here")
+			}
 			site := &perron.Site{ID: "poort", Bays: c.bays, Lanes: c.lanes, TypicalDwell: 14, RoadSpace: 45}
 			for i, d := range c.loops {
 				site.QueueLoops = append(site.QueueLoops, perron.QueueLoop{Sensor: fmt.Sprintf("queue-%d", i+1), Distance: d})
