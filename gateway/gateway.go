@@ -35,6 +35,11 @@ import (
 //
 // A source of ready-made events may have a method Sensors() []string that names
 // the sensors they will be from, so that the status has them from the start.
+//
+// A source whose edges may wait somewhere, in the kernel for instance, has a
+// method Settle(ctx context.Context) that returns once the sink has every edge
+// that there was when it was called. Until then nothing is taken for not having
+// happened.
 type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
@@ -162,6 +167,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, errors.Join(fmt.Errorf("gateway: %w", err), box.Close())
 	}
 	g.sink = newSink(machine, box, cfg.Now, log, g.metrics)
+	if waits, ok := cfg.Source.(interface{ Settle(ctx context.Context) }); ok {
+		g.sink.settle = waits.Settle
+	}
 	g.pub = newPublisher(&g.cfg, box, log, g.metrics)
 	g.status = newReporter(&g.cfg, box, g.sink, log)
 	cfg.Link.Subscribe(broker.AckTopic(cfg.Site, cfg.Gateway), g.pub.handleAck)

@@ -19,6 +19,7 @@ type sink struct {
 	log     *slog.Logger
 	metrics *metrics
 	woken   chan struct{} // the machine's deadline may have changed
+	settle  func(ctx context.Context)
 
 	order sync.Mutex // held until events are in the outbox, so that they stay in order
 
@@ -34,7 +35,7 @@ var _ Sink = (*sink)(nil)
 func newSink(m *pulse.Machine, box *outbox.Outbox, now func() time.Time, log *slog.Logger, metrics *metrics) *sink {
 	return &sink{
 		box: box, now: now, log: log, metrics: metrics, machine: m,
-		woken: make(chan struct{}, 1), faults: make(map[string]string),
+		woken: make(chan struct{}, 1), settle: func(context.Context) {}, faults: make(map[string]string),
 	}
 }
 
@@ -146,11 +147,19 @@ func (s *sink) run(ctx context.Context) {
 	}
 }
 
+// advance lets the machine know that it is now, and that all edges until now
+// have been seen: after a process was stopped, or a disk was slow, edges from
+// before the deadline may still wait in the kernel.
 func (s *sink) advance(ctx context.Context) error {
+	now := s.now()
+	s.settle(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	s.order.Lock()
 	defer s.order.Unlock()
 	s.mu.Lock()
-	events := slices.Clone(s.machine.Advance(s.now()))
+	events := slices.Clone(s.machine.Advance(now))
 	s.mu.Unlock()
 	return s.put(ctx, events, nil)
 }

@@ -3,6 +3,7 @@ package gpio
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -136,19 +137,16 @@ type arrived struct {
 
 // readLines delivers the edges of all lines, in the order of their times, until
 // ctx ends or a line cannot be read.
-func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func() time.Time) error {
-	r, w, err := os.Pipe() // wakes poll at the end
+func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func() time.Time, doors *doorbell) error {
+	bell, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC) // wakes poll
 	if err != nil {
 		return fmt.Errorf("gpio: %w", err)
 	}
-	defer r.Close()
-	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
-	defer func() {
-		if stop() {
-			_ = w.Close()
-		}
-	}()
-	fds := []unix.PollFd{{Fd: int32(r.Fd()), Events: unix.POLLIN}}
+	defer unix.Close(bell)
+	doors.open(func() { _, _ = unix.Write(bell, one) }) // it fails when it has been rung often enough
+	defer doors.close()
+	defer context.AfterFunc(ctx, func() { doors.ring(ctx) })()
+	fds := []unix.PollFd{{Fd: int32(bell), Events: unix.POLLIN}}
 	buf := make([]unix.GPIOV2LineEvent, 64)
 	var batch []arrived
 	for _, l := range lines {
@@ -158,11 +156,12 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		}
 	}
 	for {
-		if batch, err = drainAll(lines, batch, buf, sink); err != nil {
-			// The kernel has given away what was read before.
-			return errors.Join(deliver(ctx, batch, sink, now), err)
-		}
-		if err := deliver(ctx, batch, sink, now); err != nil {
+		waiting := doors.take()
+		batch, err = drainAll(lines, batch, buf, sink)
+		// What was read is nowhere else any more.
+		err = errors.Join(deliver(ctx, batch, sink, now), err)
+		answer(waiting)
+		if err != nil {
 			return err
 		}
 		batch = batch[:0]
@@ -172,8 +171,14 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		if ctx.Err() != nil {
 			return nil
 		}
+		if fds[0].Revents != 0 {
+			var count [8]byte
+			_, _ = unix.Read(bell, count[:]) // silences it; who rang is known
+		}
 	}
 }
+
+var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 // drainAll reads what the kernel has of all lines. While one is read, another
 // may get an edge that is older than what is read next: only when none of them

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 )
 
 // wire is a line whose kernel is the test.
@@ -64,7 +66,7 @@ func read(t *testing.T, n int, lines ...*wire) (*recorder, error) {
 	for _, w := range lines {
 		all = append(all, w.line)
 	}
-	err := readLines(ctx, all, rec, time.Now)
+	err := readLines(ctx, all, rec, time.Now, new(doorbell))
 	return rec, err
 }
 
@@ -109,6 +111,51 @@ func TestEdgesWhileOtherLinesAreRead(t *testing.T) {
 	if d := cmp.Diff([]string{"a=false", "b=false", "a+", "b+"}, rec.said); d != "" {
 		t.Errorf("edges (-want +got)\n%s", d)
 	}
+}
+
+// Who waits for the lines to be read has all edges from before.
+func TestSettle(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a := newWire(t, Input{ID: "a"})
+	said := make(chan string, 100)
+	s := &Source{}
+	ended := make(chan error)
+	s.Settle(ctx) // nobody reads yet
+	started := make(chan struct{})
+	go func() {
+		rec := &recorder{}
+		ended <- readLines(ctx, []*line{a.line}, sinkFunc{rec, func() {
+			if len(rec.said) == 1 {
+				close(started)
+			}
+			said <- rec.said[len(rec.said)-1]
+		}}, time.Now, &s.doors)
+	}()
+	<-started
+	for i := range uint32(10) {
+		a.edge(t, i+1, 0, i%2 == 0)
+		s.Settle(ctx)
+		if n := len(said); n != int(i)+2 {
+			t.Fatalf("%d edges have arrived of %d", n-1, i+1)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	s.Settle(t.Context()) // nobody reads any more
+}
+
+// sinkFunc calls back after each edge.
+type sinkFunc struct {
+	*recorder
+	after func()
+}
+
+func (s sinkFunc) Edge(ctx context.Context, e pulse.Edge) error {
+	err := s.recorder.Edge(ctx, e)
+	s.after()
+	return err
 }
 
 // A gap in the numbers of a line is counted. What comes after it is an edge

@@ -20,4 +20,4 @@ func openLine(*pin) (*line, error) { return nil, errors.New("line events are Lin
 
 func (l *line) close() {}
 
-func readLines(context.Context, []*line, gateway.Sink, func() time.Time) error { return nil }
+func readLines(context.Context, []*line, gateway.Sink, func() time.Time, *doorbell) error { return nil }

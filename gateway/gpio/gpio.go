@@ -58,6 +58,7 @@ type Source struct {
 	inputs []Input
 	now    func() time.Time
 	log    *slog.Logger
+	doors  doorbell
 }
 
 var _ gateway.Source = (*Source)(nil)
@@ -122,7 +123,7 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 		wg.Go(func() { cancel(f()) }) // it ends when ctx does, or with an error
 	}
 	if len(kernel) > 0 {
-		run(func() error { return readLines(ctx, kernel, sink, s.now) })
+		run(func() error { return readLines(ctx, kernel, sink, s.now, &s.doors) })
 	}
 	for _, p := range periph {
 		run(func() error { return watchPin(ctx, p.Input, p.line, sink, s.now) })
@@ -131,6 +132,10 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 	wg.Wait()
 	return context.Cause(ctx)
 }
+
+// Settle returns once the sink has every edge that the kernel had when it was
+// called, or there is nobody who reads them any more.
+func (s *Source) Settle(ctx context.Context) { s.doors.ring(ctx) }
 
 // errBusy means that a pin is somebody else's.
 var errBusy = errors.New("is in use")

@@ -85,7 +85,7 @@ var cases = []testCase{
 	{name: "overflow-vehicle", config: single("GPIO17", raw), idle: idle, drive: stopped(1, 2999, 1024)},
 	{name: "closed-at-start", config: single("GPIO17", noPull), idle: []bool{low, high, high, low}, drive: closedAtStart},
 	{name: "pin-in-use", config: single("GPIO17", raw), idle: idle, drive: pinInUse},
-	{name: "stopped-in-lane", config: pair, idle: idle, drive: stoppedInLane},
+	{name: "stopped-in-lane", config: pair, idle: idle, drive: stoppedInLane, threads: 4},
 }
 
 // rising and falling are what the two sensors of single make of an edge.
@@ -291,7 +291,7 @@ func pinInUse(y *yard) ([]expected, error) {
 // vehicle is between the loops: the kernel's times tell that it went through.
 func stoppedInLane(y *yard) ([]expected, error) {
 	var want []expected
-	for range 5 {
+	for range 20 {
 		y.pull(gpio17, low)
 		sleep(time.Now().Add(200 * time.Millisecond))
 		y.pull(gpio17, high)

@@ -123,6 +123,9 @@ type testCase struct {
 	idle []bool
 	// drive plays the traffic and returns what it must lead to, in order.
 	drive func(y *yard) ([]expected, error)
+	// threads is how many processors the gateway believes to have, so that what
+	// would run at the same time on a larger device takes turns. 0 is 1.
+	threads int
 }
 
 const preamble = `site: poort
@@ -162,7 +165,7 @@ func (y *yard) try(c testCase) (res hil.Result) {
 			y.pull(i, c.idle[i])
 		}
 		y.edges = 0
-		if err := y.start(file, logFile); err != nil {
+		if err := y.start(file, logFile, max(c.threads, 1)); err != nil {
 			return err
 		}
 		want, err := c.drive(y)
@@ -213,7 +216,7 @@ func (y *yard) fallback() hil.Result {
 }
 
 // start runs the gateway until it says that it reads all of its inputs.
-func (y *yard) start(file, logFile string) error {
+func (y *yard) start(file, logFile string, threads int) error {
 	w, err := os.Create(logFile)
 	if err != nil {
 		return err
@@ -221,6 +224,7 @@ func (y *yard) start(file, logFile string) error {
 	defer w.Close()
 	y.gw = exec.Command("/perron-gateway", "run", "--config", file)
 	y.gw.Stdout, y.gw.Stderr = w, w
+	y.gw.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", threads))
 	if err := y.gw.Start(); err != nil {
 		y.gw = nil
 		return err
