@@ -78,9 +78,45 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 func bestToday(w *words, s *siteNow, now time.Time) string {
 	moments := momentsLeft(s, now)
 	if len(moments) == 0 {
+		if anyTime(s, now) {
+			return w.T("best.any")
+		}
 		return ""
 	}
 	return w.Moment(moments[0], s.busyness.ClosesAt, now)
+}
+
+// noMoments says why there are no best moments.
+func noMoments(w *words, s *siteNow, now time.Time) string {
+	switch {
+	case s.busyness.Level == perron.Unknown:
+		return w.T("best.unknown")
+	case s.busyness.Level.Rank() == 0 || s.busyness.Closure != nil:
+		return w.T("best.over")
+	case anyTime(s, now):
+		return w.T("best.anytime", "Minutes", int(worthwhile))
+	}
+	return w.T("best.none")
+}
+
+// anyTime says whether the wait is short now and for as long as the site is
+// open today, so that no moment is better than another.
+func anyTime(s *siteNow, now time.Time) bool {
+	b := &s.busyness
+	if s.forecast == nil || b.Closure != nil || b.Level.Rank() == 0 || b.Wait.Mid >= worthwhile {
+		return false
+	}
+	known := false
+	for _, q := range s.forecast.Quarters {
+		if !q.Open || perron.DateOf(q.Start) != perron.DateOf(now) || q.Level == perron.Late {
+			continue
+		}
+		if q.Level.Rank() == 0 || q.Wait.Mid >= worthwhile {
+			return false
+		}
+		known = true
+	}
+	return known
 }
 
 // momentsLeft are the best moments that have not passed, none for a site that

@@ -215,6 +215,45 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// A day on which nobody waits has no best moment, which must not read like a
+// day without quiet ones.
+func TestNoBestMoment(t *testing.T) {
+	w := testWords(t)["nl"]
+	now := civil("2026-05-12 10:20")
+	quarter := func(at string, wait float64) perron.Slot {
+		return perron.Slot{Start: civil(at), Minutes: 15, Open: true, Level: perron.LevelOf(wait, 0.5), Wait: perron.Exactly(wait)}
+	}
+	site := func(level perron.Level, quarters ...perron.Slot) *siteNow {
+		return &siteNow{
+			site: fixtureSites()[0], forecast: &perron.Forecast{Quarters: quarters},
+			busyness: perron.Busyness{Level: level},
+		}
+	}
+	late := quarter("2026-05-12 16:45", 12)
+	late.Level = perron.Late
+	quiet := []perron.Slot{quarter("2026-05-12 10:30", 2), quarter("2026-05-12 12:00", 6), late, quarter("2026-05-13 12:00", 40)}
+	closed := site(perron.Closed, quiet...)
+	closed.busyness.Closure = &perron.Closure{}
+	for _, c := range []struct {
+		name       string
+		site       *siteNow
+		tile, page string
+	}{
+		{"short all day", site(perron.Quiet, quiet...), "elk moment", "De wachttijd blijft vandaag waarschijnlijk korter dan 10 minuten. Kom wanneer het u uitkomt."},
+		{"long later", site(perron.Quiet, append(quiet, quarter("2026-05-12 14:00", 25))...), "", "Vandaag zijn er geen rustige momenten meer te verwachten."},
+		{"nothing foreseen", site(perron.Quiet), "", "Vandaag zijn er geen rustige momenten meer te verwachten."},
+		{"closed by staff", closed, "", "Voor vandaag zijn er geen momenten meer. Kijk bij de week."},
+		{"not measured", site(perron.Unknown, quiet...), "", "We meten nu niet. Daarom noemen we geen beste moment."},
+	} {
+		if got := bestToday(w, c.site, now); got != c.tile {
+			t.Errorf("%s: the tile says %q, want %q", c.name, got, c.tile)
+		}
+		if got := noMoments(w, c.site, now); got != c.page {
+			t.Errorf("%s: the page says %q, want %q", c.name, got, c.page)
+		}
+	}
+}
+
 func TestHours(t *testing.T) {
 	w := testWords(t)["en"]
 	h := fixtureSites()[0].Hours

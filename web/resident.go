@@ -145,10 +145,7 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 		body.Moments = append(body.Moments, momentView{capital(v.Moment(m, now.busyness.ClosesAt, v.Now)), v.WaitRange(m.Wait)})
 	}
 	if len(body.Moments) == 0 {
-		body.NoMoments = v.T("best.over")
-		if now.busyness.Level.Rank() > 0 {
-			body.NoMoments = v.T("best.none")
-		}
+		body.NoMoments = noMoments(v.words, &now, v.Now)
 	}
 	if list, ok := site.Materials[v.tag]; ok {
 		body.Materials = list

@@ -174,6 +174,17 @@ await check("live changes", async () => {
   await context.close();
 });
 
+await check("a closure takes the advice away at once", async () => {
+  const { context, page, states, send } = await livePage("/nl/");
+  send({ type: "snapshot", run: "r1", sites: states });
+  assert.equal(await page.locator(".pd-advice").count(), 1);
+  send({ type: "state", site: { ...states[1], level: "closed", closure: { since: "2026-05-09T09:20:00Z" } } });
+  await page.waitForFunction(() => !document.querySelector(".pd-advice"));
+  // The server is asked for what holds now. Here it still knows of no closure.
+  await page.waitForFunction(() => document.querySelector(".pd-advice"));
+  await context.close();
+});
+
 await check("pause and reconnect", async () => {
   const { context, page, sockets, states, send } = await livePage("/en/");
   send({ type: "snapshot", run: "r1", sites: states });
@@ -285,6 +296,9 @@ await check("without scripts", async () => {
   await card.locator("#n-buiten").fill("23");
   await card.getByRole("button", { name: "Bewaar telling" }).click();
   assert.match(await page.locator(".pd-undo").textContent(), /Buiten: opnieuw geteld, 23 voertuigen/);
+  // The page goes back to the card, with the way to undo in sight above it.
+  const [undo, name] = [await page.locator(".pd-undo").boundingBox(), await card.locator("h2").boundingBox()];
+  assert.ok(undo.y >= 0 && undo.y + undo.height <= name.y && name.y < 740, `undo at ${undo.y}, card at ${name.y}`);
   await page.getByRole("button", { name: "Maak ongedaan" }).click();
   assert.match(await page.locator("[aria-labelledby=log] tbody").textContent(), /ongedaan gemaakt/);
   await card.locator("summary", { hasText: "Melding" }).click();

@@ -62,7 +62,7 @@ export function announcer(words: Words): (name: string, v: View) => void {
     const before = last.get(name);
     last.set(name, v.level);
     if (box && before !== undefined && before !== v.level) {
-      box.textContent = words.t("live.announce", { Name: name, Level: v.headline, Wait: v.wait });
+      box.textContent = words.t("live.announce", { Name: name, Level: v.headline.replace(/\.$/, ""), Wait: v.wait });
     }
   };
 }
@@ -104,6 +104,13 @@ export class Swapper {
       this.timer = undefined;
       void this.swap();
     }, wait);
+  }
+
+  /** clear empties a part until the page has been loaded again. */
+  clear(name: string): void {
+    const part = document.querySelector(`[data-swap="${CSS.escape(name)}"]`);
+    part?.replaceChildren();
+    if (part) this.shown.set(part, "");
   }
 
   private async swap(): Promise<void> {

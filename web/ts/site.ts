@@ -4,7 +4,7 @@
 import { readOuts } from "./chart.js";
 import { Live, readStart } from "./live.js";
 import { announcer, liveLine, setText, showNotice, showView, siteOf, Swapper } from "./page.js";
-import { Words } from "./words.js";
+import { isRanked, type State, Words } from "./words.js";
 
 function nearest(words: Words): void {
   const list = document.querySelector<HTMLElement>("[data-tiles]");
@@ -34,12 +34,17 @@ function nearest(words: Words): void {
   });
 }
 
+// What only the server puts in words, the advice and the best moments, rests on
+// the levels and closures. When these change, the page's parts are loaded again.
+const signature = (s: State): string => JSON.stringify([s.level, s.closure?.since]);
+
 const start = readStart();
 if (start) {
   const words = new Words(start.lang, start.words);
   const tell = announcer(words);
   const row = (Time: string, Kind: string, Wait: string): string => words.t("day.row", { Time, Kind, Wait });
   const swapper = new Swapper(() => readOuts(row));
+  const seen = new Map(start.states.map((s) => [s.id, signature(s)]));
   const live: Live = new Live(start, {
     show(state, now) {
       const root = siteOf(state.id);
@@ -48,6 +53,12 @@ if (start) {
       showView(root, view, words, start.lang);
       showNotice(root, state, words, now);
       tell(live.name(state.id), view);
+      if (seen.get(state.id) !== signature(state)) {
+        // An advice must not outlive what it is about, also without a connection.
+        if (!isRanked(state.level)) swapper.clear("advice");
+        swapper.later();
+      }
+      seen.set(state.id, signature(state));
       setText(document.body, "asof", words.t("overview.asof", { Time: words.clock(now) }));
     },
     forecast: () => swapper.later(),
