@@ -305,6 +305,10 @@ func TestNextHour(t *testing.T) {
 	if n, ok := nextHour(&f, now); n != 24 || !ok {
 		t.Errorf("next hour: %d %v, want 24: parts of the first and the fifth quarter", n, ok)
 	}
+	f.Quarters[2].Open, f.Quarters[2].Basis = true, perron.QualityUnknown
+	if n, ok := nextHour(&f, now); ok {
+		t.Errorf("next hour: %d, want no number where nothing is known", n)
+	}
 	if _, ok := nextHour(nil, now); ok {
 		t.Error("an hour is expected without a forecast")
 	}

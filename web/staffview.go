@@ -150,6 +150,9 @@ func nextHour(f *perron.Forecast, now time.Time) (vehicles int, ok bool) {
 			to = end
 		}
 		if from.Before(to) && s.Minutes > 0 {
+			if s.Open && s.Basis == perron.QualityUnknown {
+				return 0, false
+			}
 			sum += s.Arrivals.Mid * to.Sub(from).Minutes() / float64(s.Minutes)
 			ok = true
 		}
