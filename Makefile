@@ -89,6 +89,10 @@ bench: build ## measure speed and memory against the limits
 	cd tools/influxd && CGO_ENABLED=0 $(GO) build -o ../../dist/influxd github.com/influxdata/influxdb/cmd/influxd
 	$(GO) run ./bench -influxd dist/influxd
 
+.PHONY: eval
+eval: ## score estimates and forecasts against their targets
+	$(GO) run ./bench/eval
+
 .PHONY: fuzz
 fuzz: ## ten seconds for every decoder
 	@for pkg in $$($(GO) list ./... | grep -v '/test$$'); do \

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/forecast"
+)
+
+// A cell is one horizon of one series, open slots only.
+type cell struct {
+	name                string
+	h                   int
+	n, abs, pin, within float64
+}
+
+func (c *cell) add(y float64, q forecast.Quantiles) {
+	loss := func(p, v float64) float64 { return math.Max(p*(y-v), (p-1)*(y-v)) }
+	c.n++
+	c.abs += math.Abs(y - q.Mid)
+	c.pin += (loss(0.1, q.Low) + loss(0.5, q.Mid) + loss(0.9, q.High)) / 3
+	if q.Low <= y && y <= q.High {
+		c.within++
+	}
+}
+
+// A peer's score at one horizon; pinball is NaN for a method without quantiles.
+type peer struct{ mae, pinball float64 }
+
+// peersOf reads what the other methods reach in open slots, by horizon and
+// method.
+func peersOf(path, series string) (map[string]map[string]peer, error) {
+	in, err := rows(path)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]peer{}
+	for _, r := range in {
+		if r["series"] != series || r["slots"] != "open" {
+			continue
+		}
+		p := peer{math.NaN(), math.NaN()}
+		if v, err := strconv.ParseFloat(r["MAE"], 64); err == nil {
+			p.mae = v
+		}
+		if v, err := strconv.ParseFloat(r["pinball"], 64); err == nil {
+			p.pinball = v
+		}
+		if out[r["horizon"]] == nil {
+			out[r["horizon"]] = map[string]peer{}
+		}
+		out[r["horizon"]][r["method"]] = p
+	}
+	return out, nil
+}
+
+// bestPeer is the method that the issue calls the best single peer overall.
+const bestPeer = "combo3"
+
+// bench forecasts the public series by the protocol of their bench: rolling
+// origin, refitted daily, nothing later than the origin is known.
+func (e *eval) bench() error {
+	dir := filepath.Join(e.data, "forecast-eval")
+	raw, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+	if err != nil {
+		return err
+	}
+	var meta map[string]struct {
+		T0       int            `json:"T0"`
+		Horizons map[string]int `json:"horizons"`
+	}
+	if err := json.Unmarshal(raw, &meta); err != nil {
+		return fmt.Errorf("meta.json: %w", err)
+	}
+	t := e.table("Forecasts of public series, open slots, beside the best of nine other methods; a ratio below 1 is better",
+		"series, horizon", "MAE", "to "+bestPeer, "pinball", "to "+bestPeer, "to the best of the cell", "80 % range holds")
+	var mae, pin, best, cells float64
+	type whole struct {
+		name             string
+		within, n, spent float64
+	}
+	var series []whole
+	for _, name := range []string{"calit2_in", "fremont", "bank_calls"} {
+		m := meta[name]
+		in, err := rows(filepath.Join(dir, "series", name+".csv"))
+		if err != nil {
+			return err
+		}
+		past := make([]forecast.Row, len(in))
+		for i, r := range in {
+			if past[i].Time, err = time.Parse(time.DateTime, r["time"]); err != nil {
+				return fmt.Errorf("%s, row %d: %w", name, i, err)
+			}
+			if past[i].Y, err = strconv.ParseFloat(r["y"], 64); err != nil {
+				return fmt.Errorf("%s, row %d: %w", name, i, err)
+			}
+		}
+		others, err := peersOf(filepath.Join(dir, "peers.csv"), name)
+		if err != nil {
+			return err
+		}
+		var scores []*cell
+		by := map[int]*cell{}
+		for k, h := range m.Horizons {
+			c := &cell{name: k, h: h}
+			scores, by[h] = append(scores, c), c
+		}
+		slices.SortFunc(scores, func(a, b *cell) int { return a.h - b.h })
+		var ahead []int
+		for _, c := range scores {
+			ahead = append(ahead, c.h)
+		}
+		began := time.Now()
+		crossed := 0
+		err = forecast.Backtest(past, m.T0, ahead, func(q forecast.Quantiles) error {
+			if !(q.Low <= q.Mid && q.Mid <= q.High) {
+				crossed++
+			}
+			if in[q.Origin+q.H]["open"] == "1" {
+				by[q.H].add(past[q.Origin+q.H].Y, q)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if crossed > 0 {
+			return fmt.Errorf("%s: quantiles cross in %d forecasts", name, crossed)
+		}
+		w := whole{name: name, spent: time.Since(began).Seconds()}
+		for _, c := range scores {
+			w.within += c.within
+			w.n += c.n
+			first := math.Inf(1)
+			for _, p := range others[c.name] {
+				if p.pinball < first {
+					first = p.pinball
+				}
+			}
+			single, ok := others[c.name][bestPeer]
+			if !ok {
+				return fmt.Errorf("peers.csv has no %s for %s, %s", bestPeer, name, c.name)
+			}
+			m, p := c.abs/c.n, c.pin/c.n
+			mae += math.Log(m / single.mae)
+			pin += math.Log(p / single.pinball)
+			best += math.Log(p / first)
+			cells++
+			label := name + ", " + c.name
+			t.row(label, fmt.Sprintf("%.4g", m), fmt.Sprintf("%.2f", m/single.mae), fmt.Sprintf("%.4g", p), fmt.Sprintf("%.2f", p/single.pinball),
+				e.ratio(label+": pinball to the best of the cell", p/first, 1), fmt.Sprintf("%.3f", c.within/c.n))
+		}
+		series = append(series, w)
+	}
+	t.row("geometric mean", "", e.ratio("MAE to "+bestPeer, math.Exp(mae/cells), 0.97), "",
+		e.ratio("pinball to "+bestPeer, math.Exp(pin/cells), 0.95), e.ratio("pinball to the best of each cell, geometric mean", math.Exp(best/cells), 1), "")
+	if err := t.end(); err != nil {
+		return err
+	}
+	t = e.table("Each series over its horizons", "series", "80 % range holds", "all origins, seconds")
+	for _, w := range series {
+		t.row(w.name, e.holds(w.name+": coverage", w.within/w.n, 0.77, 0.84), e.judge(w.name+": seconds", "%.1f", w.spent, anyLow, 30))
+	}
+	return t.end()
+}

@@ -1,0 +1,149 @@
+// Command eval scores the estimates and the forecasts and prints every figure
+// beside its target. It is run by `make eval`; docs/forecasting.md is written
+// from what it prints.
+//
+// The recordings are not part of the repository. They are read from the folder
+// shared beside it; a part whose data is absent says so and is left out.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "eval:", err)
+		os.Exit(1)
+	}
+}
+
+// eval is one run of the program.
+type eval struct {
+	out    io.Writer
+	data   string // the folder of the recordings
+	seed   uint64 // of the simulated yards
+	weeks  int    // Saturdays a simulated yard
+	hidden bool   // hours, lanes and road of the yards are not told
+
+	met, missed int
+	misses      []string
+	absent      []string
+}
+
+func run(args []string, out io.Writer) error {
+	e := &eval{out: out}
+	parts := []struct {
+		name string
+		run  func() error
+	}{
+		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"bench", e.bench}, {"ahead", e.ahead},
+	}
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	flags := flag.NewFlagSet("eval", flag.ContinueOnError)
+	flags.StringVar(&e.data, "data", filepath.Join("..", "shared"), "folder of the recordings, with data/ and forecast-eval/ in it")
+	flags.Uint64Var(&e.seed, "seed", 11, "seed of the simulated yards")
+	flags.IntVar(&e.weeks, "weeks", 8, "Saturdays a simulated yard")
+	flags.BoolVar(&e.hidden, "hidden", false, "do not tell the estimator opening hours, lanes and road of the simulated yards")
+	only := flags.String("only", strings.Join(names, ","), "which parts to run")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	wanted := strings.Split(*only, ",")
+	for _, name := range wanted {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("-only: %q is not one of %s", name, strings.Join(names, ", "))
+		}
+	}
+	for _, p := range parts {
+		if !slices.Contains(wanted, p.name) {
+			continue
+		}
+		if err := p.run(); errors.Is(err, fs.ErrNotExist) {
+			e.absent = append(e.absent, p.name)
+			fmt.Fprintf(e.out, "%s: left out, the data is absent: %v\n\n", p.name, err)
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	fmt.Fprintf(e.out, "%d targets met, %d missed\n", e.met, e.missed)
+	for _, m := range e.misses {
+		fmt.Fprintln(e.out, "  missed:", m)
+	}
+	for _, a := range e.absent {
+		fmt.Fprintln(e.out, "  absent:", a)
+	}
+	return nil
+}
+
+// A table is printed with its columns aligned. Rows name themselves in their
+// first cell.
+type table struct {
+	e *eval
+	w *tabwriter.Writer
+}
+
+func (e *eval) table(title string, header ...string) *table {
+	fmt.Fprintf(e.out, "%s\n", title)
+	t := &table{e, tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)}
+	t.row(header...)
+	return t
+}
+
+func (t *table) row(cells ...string) { fmt.Fprintln(t.w, "  "+strings.Join(cells, "\t")) }
+
+func (t *table) end() error {
+	err := t.w.Flush()
+	fmt.Fprintln(t.e.out)
+	return err
+}
+
+// judge is a figure beside its target: "2.29 (≤ 2.80 met)". The name is for the
+// list of misses.
+func (e *eval) judge(name, format string, v, low, high float64) string {
+	text := fmt.Sprintf(format, v)
+	aim := fmt.Sprintf(format+"–"+format, low, high)
+	switch {
+	case low == anyLow:
+		aim = "≤ " + fmt.Sprintf(format, high)
+	case high == anyHigh:
+		aim = "≥ " + fmt.Sprintf(format, low)
+	}
+	if v >= low && v <= high {
+		e.met++
+		return text + " (" + aim + " met)"
+	}
+	e.missed++
+	e.misses = append(e.misses, fmt.Sprintf("%s is %s, target %s", name, text, aim))
+	return text + " (" + aim + " MISSED)"
+}
+
+const (
+	anyLow  = -1e300
+	anyHigh = 1e300
+)
+
+func (e *eval) atMost(name string, v, limit float64) string {
+	return e.judge(name, "%.2f", v, anyLow, limit)
+}
+
+// ratio judges a ratio to others, where the third decimal may decide.
+func (e *eval) ratio(name string, v, limit float64) string {
+	return e.judge(name, "%.3f", v, anyLow, limit)
+}
+
+// holds judges the coverage of an 80 % range.
+func (e *eval) holds(name string, v, low, high float64) string {
+	return e.judge(name, "%.3f", v, low, high)
+}
