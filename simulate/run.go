@@ -313,9 +313,14 @@ func (s *run) presences(k int) []span {
 	for _, t := range s.passing[k] {
 		out = append(out, span{t, t + passes})
 	}
-	slices.SortFunc(out, func(a, b span) int { return cmp.Compare(a.open, b.open) })
-	merged := out[:0]
-	for _, p := range out {
+	return joined(out)
+}
+
+// joined are spans by time, those that touch made one.
+func joined(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.open, b.open) })
+	merged := spans[:0]
+	for _, p := range spans {
 		if p.close <= p.open {
 			continue
 		}

@@ -14,7 +14,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -45,13 +44,6 @@ type Dwell struct {
 	Sigma  float64 // of the logarithm; 0 means 0.45
 	// Crowding is by which part the dwell grows in a full yard; 0 means 0.2.
 	Crowding float64
-}
-
-// Faults are the errors of the passage sensors, as probabilities a vehicle.
-// They never change the truth of a day.
-type Faults struct {
-	MissIn, MissOut float64
-	Double          float64 // a second passage within two seconds
 }
 
 // A Day is what happened on one civil day and what the sensors said of it.
@@ -100,7 +92,7 @@ func (y *Yard) Day(d perron.Date) Day {
 	run.all()
 	day.Vehicles = run.report(start)
 	day.Truth = run.truth(start, end)
-	day.Events = y.sense(run, start, y.rand(d, "sensors"))
+	day.Events = y.sense(run, d)
 	return day
 }
 
@@ -140,39 +132,4 @@ func (y *Yard) dwell() Dwell {
 	w.Sigma = cmp.Or(w.Sigma, 0.45)
 	w.Crowding = cmp.Or(w.Crowding, 0.2)
 	return w
-}
-
-// sense turns what happened into what the sensors report.
-func (y *Yard) sense(run *run, start time.Time, r *rand.Rand) []perron.Event {
-	at := func(sec float64) time.Time {
-		// Loops and gates are stamped in milliseconds.
-		return start.Add(time.Duration(sec*1000) * time.Millisecond)
-	}
-	var events []perron.Event
-	pass := func(sec float64, sensor string, kind perron.Kind, miss float64) {
-		missed, doubled, gap := r.Float64() < miss, r.Float64() < y.Faults.Double, 0.3+1.7*r.Float64()
-		if missed {
-			return
-		}
-		events = append(events, perron.Event{Time: at(sec), Sensor: sensor, Kind: kind})
-		if doubled {
-			events = append(events, perron.Event{Time: at(sec + gap), Sensor: sensor, Kind: kind})
-		}
-	}
-	entry, exit := cmp.Or(y.EntrySensor, "main-in"), cmp.Or(y.ExitSensor, "main-out")
-	for i := range run.vehicles {
-		if v := &run.vehicles[i]; v.fate == Served {
-			pass(v.entered, entry, perron.In, y.Faults.MissIn)
-			pass(v.left, exit, perron.Out, y.Faults.MissOut)
-		}
-	}
-	for k, loop := range y.Site.QueueLoops {
-		for _, p := range run.presences(k) {
-			events = append(events,
-				perron.Event{Time: at(p.open), Sensor: loop.Sensor, Kind: perron.On},
-				perron.Event{Time: at(p.close), Sensor: loop.Sensor, Kind: perron.Off})
-		}
-	}
-	slices.SortStableFunc(events, func(a, b perron.Event) int { return a.Time.Compare(b.Time) })
-	return events
 }

@@ -82,7 +82,7 @@ func (e *eval) told(s *perron.Site) *perron.Site {
 		return s
 	}
 	less := *s
-	less.Hours, less.Lanes, less.RoadSpace = perron.Hours{}, 0, 0
+	less.Hours, less.RoadSpace = perron.Hours{}, 60
 	return &less
 }
 
