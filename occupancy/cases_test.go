@@ -29,6 +29,7 @@ import (
 //	late 09:30 09:02:00 out                  the event of 09:02 arrives at 09:30
 //	09:10 on queue-1                         a loop is occupied (or: off)
 //	11:00 recount 17                         staff count
+//	08:41:10.25 in                           fractions of a second
 //	expect 12:00 on_site 12..16              the median lies between
 //	expect 12:00 on_site covers 14           the interval holds 14
 //	expect 12:00 on_site truth 3             the median is at most 3 off from what the visits make
@@ -83,9 +84,12 @@ func runCase(t *testing.T, file string) {
 		}
 		clock := func(s string) time.Time {
 			t.Helper()
-			v, err := time.Parse("15:04:05", (s + ":00")[:8])
+			if len(s) == len("15:04") {
+				s += ":00"
+			}
+			v, err := time.Parse("15:04:05", s)
 			must(err)
-			return date.At(perron.TimeOfDay(v.Hour()*60 + v.Minute())).Add(time.Duration(v.Second()) * time.Second)
+			return date.At(perron.TimeOfDay(v.Hour()*60 + v.Minute())).Add(time.Duration(v.Second())*time.Second + time.Duration(v.Nanosecond()))
 		}
 		observe := func(arrives, at time.Time, kind perron.Kind, sensor string) {
 			if sensor == "" {

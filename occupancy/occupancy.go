@@ -92,6 +92,7 @@ func (e *Estimator) Observe(ev perron.Event) {
 		e.remember(at, +1)
 	case perron.Out:
 		e.live.yard.exit(at)
+		e.live.road.exit()
 		e.remember(at, -1)
 	case perron.On, perron.Off:
 		// Presences keep their own time, even a late one: it may only matter

@@ -17,8 +17,14 @@ const (
 	// vehicles that move up.
 	passing  = 8 * time.Second
 	movingUp = 6 * time.Second
-	// A loop that is occupied for this long is stuck and says nothing.
-	stuckAfter = 3 * time.Hour
+	// A loop that is occupied for this long is stuck and says nothing; so is one
+	// under which nothing moves while that many are let in and a loop nearer to
+	// the entrance sees the queue move up.
+	stuckAfter   = 3 * time.Hour
+	stuckEntries = 10
+	// A queue reaches its loops in their order, but for a gap that travels along
+	// it. Loops that contradict that for longer are not both right.
+	travelling = 40 * time.Second
 
 	entrance  = 15.0    // seconds that a lane takes to let one vehicle in
 	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
@@ -44,6 +50,8 @@ type road struct {
 
 	// entries and minutes with a queue, fading, measure the entry rate.
 	entries, minutes float64
+	unmatched        int // exits since the last entry
+	bays             int
 	untilMix         float64
 
 	marg []float64
@@ -56,6 +64,9 @@ type loop struct {
 	on       bool
 	since    time.Time // occupied since, gaps between moving vehicles left out
 	off      time.Time // free since
+	edge     time.Time // of the latest change
+	still    int       // entries since then
+	trusted  bool      // see trust
 }
 
 func (l *loop) covered(at time.Time) bool {
@@ -69,7 +80,43 @@ func (l *loop) covered(at time.Time) bool {
 	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
 }
 
-func (l *loop) stuck(at time.Time) bool { return l.on && at.Sub(l.since) >= stuckAfter }
+func (l *loop) stuck(at time.Time) bool {
+	return l.on && at.Sub(l.since) >= stuckAfter
+}
+
+// trust decides which loops are believed. Where a loop is covered and one
+// nearer to the entrance has been free for a while, one of them is broken: the
+// nearer one if it is silent since, else the other, since vehicles still pass
+// over the nearer one.
+func (r *road) trust(at time.Time) {
+	for i := range r.loops {
+		l := &r.loops[i]
+		l.trusted = !l.stuck(at)
+		for j := range r.loops {
+			near := &r.loops[j]
+			if l.on && l.still >= stuckEntries && near.distance < l.distance && near.still < stuckEntries/2 {
+				l.trusted = false
+			}
+		}
+	}
+	for i := range r.loops {
+		far := &r.loops[i]
+		if !far.trusted || !far.covered(at) || at.Sub(far.since) < travelling {
+			continue
+		}
+		for j := range r.loops {
+			near := &r.loops[j]
+			if near.distance >= far.distance || !near.trusted || near.covered(at) || near.on || at.Sub(near.off) < travelling {
+				continue
+			}
+			if near.edge.Sub(far.since) > travelling {
+				far.trusted = false
+				break
+			}
+			near.trusted = false
+		}
+	}
+}
 
 // roadView is what the queue needs to know of the rest of the site.
 type roadView struct {
@@ -81,7 +128,7 @@ type roadView struct {
 }
 
 func (r *road) init(site *perron.Site, service float64) {
-	r.lanes = float64(max(1, site.Lanes))
+	r.lanes, r.bays = float64(max(1, site.Lanes)), max(1, site.Bays)
 	for _, l := range site.QueueLoops {
 		r.loops = append(r.loops, loop{sensor: l.Sensor, distance: max(1, l.Distance)})
 		r.reach = max(r.reach, l.Distance)
@@ -108,9 +155,16 @@ func (r *road) empty() {
 		x := math.Log(f / 0.7)
 		r.p[a*r.size] = math.Exp(-x * x / 2)
 	}
-	r.entries, r.minutes = 0, 0
+	r.entries, r.minutes, r.unmatched = 0, 0, 0
 	r.settle()
 }
+
+// exit takes in that a vehicle left the yard.
+func (r *road) exit() { r.unmatched++ }
+
+// deaf says that so many have left since the last entry that the entries are
+// not seen rather than stopped: they say nothing of the rate.
+func (r *road) deaf() bool { return r.unmatched > 4+r.bays/3 }
 
 func (r *road) loop(sensor string) int {
 	for i := range r.loops {
@@ -155,12 +209,12 @@ func (r *road) presence(i int, at time.Time, on bool) {
 		if !l.covered(at) {
 			l.since = at
 		}
-		l.on = true
+		l.on, l.edge, l.still = true, at, 0
 	case !on && l.on:
 		if at.Before(l.since) {
 			return
 		}
-		l.on, l.off = false, at
+		l.on, l.off, l.edge, l.still = false, at, at, 0
 	}
 }
 
@@ -183,7 +237,7 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	}
 	minutes := dt / 60
 	quiet := 1.0 // the likelihood of no entry while there is a queue
-	if v.open {
+	if v.open && !r.deaf() {
 		quiet = math.Exp(-r.letIn(v.full, v.exits) * minutes)
 	}
 	for a, f := range arrivalFactors {
@@ -221,7 +275,7 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 		r.untilMix = switchEvery
 	}
 	r.settle()
-	if v.open {
+	if v.open && !r.deaf() {
 		queued := 1 - r.marg[0]
 		fade := math.Exp(-queued * minutes / settles)
 		r.entries *= fade
@@ -247,9 +301,10 @@ func (r *road) joins(q int, rate, minutes float64) float64 {
 // lose weight the longer they do.
 func (r *road) listen(at time.Time, dt float64) {
 	keep := math.Exp(-doubtRate * dt)
+	r.trust(at)
 	for i := range r.loops {
 		l := &r.loops[i]
-		if l.stuck(at) || l.on && !l.covered(at) {
+		if !l.trusted || l.on && !l.covered(at) {
 			continue // it cannot tell, or not yet
 		}
 		covered := l.covered(at)
@@ -283,7 +338,7 @@ func (r *road) listen(at time.Time, dt float64) {
 func (r *road) blind(at time.Time) bool {
 	for i := range r.loops {
 		if l := &r.loops[i]; l.distance == r.reach {
-			return l.covered(at) || l.stuck(at)
+			return l.covered(at) || !l.trusted
 		}
 	}
 	return true
@@ -346,6 +401,10 @@ func (r *road) entry(_ time.Time, full, exits float64, open bool) {
 	}
 	queued := 1 - r.marg[0]
 	r.entries += queued
+	r.unmatched = 0
+	for i := range r.loops {
+		r.loops[i].still++
+	}
 	withQueue := r.letIn(full, exits)
 	for a, f := range arrivalFactors {
 		p := r.p[a*r.size : (a+1)*r.size]
@@ -372,9 +431,10 @@ func (r *road) question(at time.Time, full, prior float64) answer {
 	rate := known / (priorRate/prior + r.minutes)
 	out := answer{queue: quantiles(r.marg, queueTail), rate: rate}
 	seen := 0.0 // vehicles that the loops see
+	r.trust(at)
 	for i := range r.loops {
 		l := &r.loops[i]
-		if !l.covered(at) {
+		if !l.covered(at) || !l.trusted {
 			continue
 		}
 		d := float64(l.distance)

@@ -33,6 +33,7 @@ const (
 	ages       = 240  // minutes that an entry is remembered
 	doubled    = 0.01 // of the passages are one vehicle counted twice
 	doubleGap  = 3.0  // seconds within which most doubles come
+	bounceGap  = 0.25 // seconds within which hardly a second vehicle follows
 
 	// switchEvery and the two rates let the hypotheses change in the course of
 	// a day: a sensor breaks, a full yard is slower.
@@ -69,6 +70,8 @@ type yard struct {
 	untilMix float64 // seconds until the hypotheses mix again
 
 	lastIn, lastOut time.Time
+	inBounces       bounces
+	outBounces      bounces
 	flow            float64 // entries a minute, of late
 	outflow         float64 // exits a minute, of late
 
@@ -322,21 +325,50 @@ func (y *yard) mix(minutes float64) {
 	}
 }
 
+// bounces counts how many passages follow within bounceGap, which tells a
+// contact that chatters from vehicles that by chance come together.
+type bounces struct{ short, total float64 }
+
+func (b *bounces) count(gap float64) {
+	const memory = 2000 // passages
+	b.total++
+	if gap > 0 && gap < bounceGap {
+		b.short++
+	}
+	if b.total > memory {
+		b.short, b.total = b.short/2, b.total/2
+	}
+}
+
+// odds is the probability that a passage within bounceGap of the one before is
+// a bounce: what is beyond the part that chance makes of a flow, in vehicles a
+// minute. It starts with that part.
+func (b *bounces) odds(flow float64) float64 {
+	const known = 100 // passages that the start is worth
+	chance := max(flow, 0.5) * bounceGap / 60
+	return 1 - chance*(known+b.total)/(chance*known+b.short)
+}
+
 // again is the probability that a passage is the previous one counted twice.
-func again(at, last time.Time, flow float64) float64 {
+func again(at, last time.Time, flow float64, b *bounces) float64 {
 	gap := at.Sub(last).Seconds()
+	b.count(gap)
 	if last.IsZero() || gap > doubleGap {
 		return doubled / 10
 	}
 	// Against doubles stand the vehicles that truly come within the gap.
-	return doubled / (doubled + max(flow, 0.5)*doubleGap/60)
+	odds := doubled / (doubled + max(flow, 0.5)*doubleGap/60)
+	if gap > 0 && gap < bounceGap { // none at all is a clock of whole seconds
+		odds = max(odds, b.odds(flow))
+	}
+	return odds
 }
 
 // entry shifts the belief up by the vehicle that was seen, and by one more
 // where one before it was missed.
 func (y *yard) entry(at time.Time) {
 	y.tickMinute(at)
-	double := again(at, y.lastIn, y.flow)
+	double := again(at, y.lastIn, y.flow, &y.inBounces)
 	y.lastIn = at
 	y.flow += 1.0 / 20
 	y.entered[y.minute%ages] += 1 - double
@@ -375,7 +407,7 @@ func (y *yard) entry(at time.Time) {
 // unless an entry was missed.
 func (y *yard) exit(at time.Time) {
 	y.tickMinute(at)
-	double := again(at, y.lastOut, y.outflow)
+	double := again(at, y.lastOut, y.outflow, &y.outBounces)
 	y.lastOut = at
 	y.outflow += 1.0 / 20
 	mean := max(y.exitRate(), 0.05)

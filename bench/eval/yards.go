@@ -41,6 +41,23 @@ var yardCases = []yardCase{
 	{"outgrown", 20, 1, 15, []int{5, 15}, 900, simulate.Faults{MissIn: 0.02, MissOut: 0.06, Double: 0.01}},
 	{"no loops, small", 12, 1, 16, nil, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.03, Double: 0.01}},
 	{"no loops, busy", 24, 1, 12, nil, 1100, simulate.Faults{MissIn: 0.02, MissOut: 0.05}},
+	// A sensor breaks in mid-day.
+	{"exits weak at noon", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Spells: []simulate.Spell{
+		{Sensor: "main-out", From: 12 * 60, Trouble: simulate.Weak, Miss: 0.18},
+	}}},
+	{"exits dead 11–14 h", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Spells: []simulate.Spell{
+		{Sensor: "main-out", From: 11 * 60, Until: 14 * 60, Trouble: simulate.Dead},
+	}}},
+	{"entries dead 11–13 h", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Spells: []simulate.Spell{
+		{Sensor: "main-in", From: 11 * 60, Until: 13 * 60, Trouble: simulate.Dead},
+	}}},
+	{"loop stuck 10–15 h", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Spells: []simulate.Spell{
+		{Sensor: "queue-3", From: 10 * 60, Until: 15 * 60, Trouble: simulate.Stuck},
+	}}},
+	{"loop dead 10–15 h", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Spells: []simulate.Spell{
+		{Sensor: "queue-2", From: 10 * 60, Until: 15 * 60, Trouble: simulate.Dead},
+	}}},
+	{"bounce, tailgating", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.02, Bounce: 0.03, Tailgate: 0.5}},
 }
 
 // road is how many vehicles fit on the approach road of every yard.
