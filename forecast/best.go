@@ -11,6 +11,7 @@ import (
 const (
 	moments    = 3
 	beforeEnd  = 30 * time.Minute // of closing: who comes later may be too late
+	spare      = 15 * time.Minute // between entering, should the wait be long, and closing
 	apart      = 45 * time.Minute
 	longest    = 6  // quarters in a moment
 	worthwhile = 10 // minutes of wait: where nobody waits as long, any time is good
@@ -27,7 +28,8 @@ func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site)
 			continue
 		}
 		worst = math.Max(worst, s.Wait.Mid)
-		if s.Start.After(p.End.Add(-beforeEnd)) {
+		inside := s.Start.Add(time.Duration(s.Wait.High * float64(time.Minute)))
+		if s.Start.After(p.End.Add(-beforeEnd)) || inside.After(p.End.Add(-spare)) {
 			continue
 		}
 		left = append(left, s)

@@ -20,9 +20,10 @@ const (
 type Model struct {
 	site *perron.Site
 
-	base  perron.Date // day 0
-	in    []float64   // entries by civil slot, day*perDay+slot; NaN where nothing is known
-	asked int         // day of the latest origin
+	base  perron.Date  // day 0
+	in    []float64    // entries by civil slot, day*perDay+slot; NaN where nothing is known
+	seen  [perDay]bool // times of day at which something is known
+	asked int          // day of the latest origin
 	weeks int
 
 	s       *series
@@ -99,6 +100,7 @@ func (m *Model) Refit(history []perron.Count) {
 		m.count(c)
 	}
 	m.dropGaps()
+	m.noteSeen()
 	m.forgetQueues(first)
 	m.build()
 	m.train()
@@ -229,6 +231,28 @@ func (m *Model) dropGaps() {
 				m.forgetSlots(d, from, s)
 			}
 			from = -1
+		}
+	}
+}
+
+// noteSeen notes at which times of day anybody ever counted: a yard that was
+// counted for three hours of one day is not quiet for the rest of it. An hour
+// around those times is taken to be like them.
+func (m *Model) noteSeen() {
+	m.seen = [perDay]bool{}
+	for day := 0; day < len(m.in); day += perDay {
+		m.noteDay(m.in[day:min(day+perDay, len(m.in))])
+	}
+}
+
+func (m *Model) noteDay(in []float64) {
+	const around = 4 // quarters
+	for slot, v := range in {
+		if math.IsNaN(v) {
+			continue
+		}
+		for s := max(0, slot-around); s <= min(perDay-1, slot+around); s++ {
+			m.seen[s] = true
 		}
 	}
 }

@@ -122,7 +122,10 @@ func TestLittleHistory(t *testing.T) {
 		}
 		return s
 	}
-	var zeros []perron.Count
+	var zeros, threeHours []perron.Count
+	for i := range 12 {
+		threeHours = append(threeHours, perron.Count{Start: d.AddDays(-2).At(perron.TimeOfDay(9*60 + 15*i)), In: 8, Out: 8})
+	}
 	for k := -28; k < 0; k++ {
 		for i := range 96 {
 			zeros = append(zeros, perron.Count{Start: d.AddDays(k).Start().Add(time.Duration(i) * 15 * time.Minute)})
@@ -137,10 +140,11 @@ func TestLittleHistory(t *testing.T) {
 		high    float64
 	}{
 		{"none", nil, perron.QualityUnknown, 0, 0},
+		{"three hours of a morning", threeHours, perron.QualityUnknown, 0, 0},
 		{"three days", past(site, d, 3), perron.Typical, 2, 40},
 		{"a week", past(site, d, 8), perron.Expected, 2, 40},
 		{"zeros", zeros, perron.Expected, 0, 0.5},
-		{"negative", []perron.Count{{Start: d.AddDays(-20).At(12 * 60), In: -5, Out: -5}}, perron.Expected, 0, 0.5},
+		{"negative", []perron.Count{{Start: d.AddDays(-20).At(9 * 60), In: -5, Out: -5}}, perron.QualityUnknown, 0, 0},
 		{"1970", []perron.Count{{Start: time.Unix(0, 0), In: 5}}, perron.QualityUnknown, 0, 0},
 	} {
 		m := forecast.New(site)

@@ -141,6 +141,7 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 			r := m.s.rows[i]
 			if i > origin || basis == perron.Typical {
 				expected[r.slot], known[r.slot] = m.look(origin, i, basis)
+				known[r.slot] = known[r.slot] && m.seen[r.slot]
 			} else if !math.IsNaN(r.y) {
 				expected[r.slot], known[r.slot] = perron.Exactly(r.y), true
 			}

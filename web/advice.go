@@ -71,7 +71,7 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 	if where == nil {
 		return ""
 	}
-	return w.T("advice.later", "Name", where.site.Name, "Time", w.Clock(at.Start), "Wait", w.WaitRange(at.Wait))
+	return w.T("advice.later", "Name", where.site.Name, "Time", w.Clock(at.Start), "Wait", w.Wait(perron.BandOf(at.Wait.Mid), false))
 }
 
 // bestToday says the best moment that is left today, or nothing.
