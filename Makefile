@@ -93,6 +93,13 @@ bench: build ## measure speed and memory against the limits
 eval: ## score estimates and forecasts against their targets
 	$(GO) run ./bench/eval
 
+# How many sequences; a seed repeats one: make faults FAULTS="-seed 17".
+FAULTS ?= -n 200
+
+.PHONY: faults
+faults: build ## kill, cut, fill and damage: nothing may be lost or doubled
+	$(GO) run ./test/faults -bin bin $(FAULTS)
+
 .PHONY: fuzz
 fuzz: ## ten seconds for every decoder
 	@for pkg in $$($(GO) list ./... | grep -v '/test$$'); do \

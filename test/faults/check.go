@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/store/sqlite"
+)
+
+// A passage is what must agree between the recording and the store.
+type passage struct {
+	gate, sensor string
+	kind         perron.Kind
+	at           int64 // nanoseconds since 1970
+}
+
+func (g *yardGateway) passage(e perron.Event) passage {
+	return passage{fmt.Sprintf("gate-%d", g.n), e.Sensor, e.Kind, e.Time.UnixNano()}
+}
+
+// A result is what became of the passages of a sequence.
+type result struct {
+	done    map[fault]int // faults that were done
+	lost    int           // passages that are not stored and were not in an outbox that was taken away
+	doubled int           // passages that are stored more often than they were recorded
+	taken   int           // passages that went with an outbox
+	shown   uint64        // of them, as the store's losses count
+}
+
+// check compares the store with the recordings.
+func (s *sequence) check(ctx context.Context) error {
+	db, err := sqlite.Open(ctx, filepath.Join(s.dir, "server", "perrondrukte.db"), sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	from, to := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(48*time.Hour)
+
+	left := make(map[passage]int)     // recorded, less stored
+	doubtful := make(map[passage]int) // may be gone with an outbox
+	for _, g := range s.gateways {
+		for _, e := range g.events {
+			left[g.passage(e)]++
+		}
+		for _, e := range g.doubtful {
+			doubtful[g.passage(e)]++
+		}
+	}
+	sums := make(map[string][2]int)
+	for r, err := range db.Events(ctx, site, from, to) {
+		if err != nil {
+			return err
+		}
+		left[passage{r.Gate, r.Sensor, r.Kind, r.Time.UnixNano()}]--
+		n := sums[r.Gate]
+		if r.Kind == perron.In {
+			n[0]++
+		} else {
+			n[1]++
+		}
+		sums[r.Gate] = n
+	}
+	var example passage
+	for p, n := range left {
+		if n < 0 {
+			s.doubled -= n
+			example = p
+			continue
+		}
+		excused := min(n, doubtful[p])
+		s.taken += excused
+		if n > excused {
+			s.lost += n - excused
+			example = p
+		}
+	}
+	if s.lost > 0 || s.doubled > 0 {
+		return fmt.Errorf("%d passages are lost and %d doubled, like %s %s at %s", s.lost, s.doubled,
+			example.sensor, example.kind, time.Unix(0, example.at).UTC())
+	}
+
+	counts, err := db.Counts(ctx, store.CountQuery{Site: site, ByGate: true, From: from, To: to, Step: perron.Day})
+	if err != nil {
+		return err
+	}
+	for _, c := range counts {
+		n := sums[c.Gate]
+		sums[c.Gate] = [2]int{n[0] - c.In, n[1] - c.Out}
+	}
+	for gate, n := range sums {
+		if n != [2]int{} {
+			return fmt.Errorf("the counts of %s are %d in and %d out short of the events", gate, n[0], n[1])
+		}
+	}
+	for a, err := range db.SetAside(ctx, site, time.Unix(0, 0), to) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("a passage was set aside: %+v", a)
+	}
+	losses, err := db.Losses(ctx, site, from, to)
+	if err != nil {
+		return err
+	}
+	for _, l := range losses {
+		s.shown += l.Count
+	}
+	return nil
+}

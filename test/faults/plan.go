@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A fault is something that happens to the processes or between them.
+type fault string
+
+const (
+	killGateway   fault = "kill -9 of a gateway"
+	killServer    fault = "kill -9 of the server"
+	killAtPublish fault = "kill -9 of the server when a batch arrives"
+	killAtPuback  fault = "kill -9 of the gateway between publish and PUBACK"
+	killAtAck     fault = "kill -9 of the server between commit and ack"
+	killAtStored  fault = "kill -9 of the gateway when an ack arrives"
+	stopGateway   fault = "SIGSTOP of a gateway"
+	stopServer    fault = "SIGSTOP of the server"
+	cutBoth       fault = "link cut"
+	cutUp         fault = "link cut towards the server"
+	cutDown       fault = "link cut towards the gateway"
+	halfOpen      fault = "half-open connection"
+	reset         fault = "connection reset"
+	latency       fault = "latency"
+	slow          fault = "9.6 kbit/s"
+	duplicate     fault = "batches doubled and repeated out of order"
+	swallow       fault = "broker loses what it has confirmed"
+	fullGateway   fault = "full disk of a gateway"
+	fullServer    fault = "full disk of the server"
+	deleteOutbox  fault = "outbox deleted"
+	damageOutbox  fault = "outbox damaged"
+)
+
+// faults are all of them with how often they are drawn.
+var faults = []struct {
+	fault
+	weight int
+}{
+	{killGateway, 10},
+	{killServer, 8},
+	{killAtPublish, 5},
+	{killAtPuback, 5},
+	{killAtAck, 5},
+	{killAtStored, 5},
+	{stopGateway, 6},
+	{stopServer, 6},
+	{cutBoth, 7},
+	{cutUp, 6},
+	{cutDown, 6},
+	{halfOpen, 4},
+	{reset, 8},
+	{latency, 5},
+	{slow, 4},
+	{duplicate, 7},
+	{swallow, 6},
+	{fullGateway, 4},
+	{fullServer, 4},
+	{deleteOutbox, 2},
+	{damageOutbox, 2},
+}
+
+// A step is a fault at a moment after the beginning.
+type step struct {
+	fault
+	after   time.Duration
+	lasts   time.Duration // of a fault that has an end; else until the process is started again
+	gateway int
+	random  uint64 // what else the fault chooses
+}
+
+// A plan says all that will be done.
+type plan struct {
+	seed     uint64
+	speed    float64 // of the replay; 0 is as fast as possible
+	gateways [][]perron.Event
+	steps    []step
+	// patient waits at the end for connections that hang; else they break, and
+	// the gateways start again.
+	patient bool
+}
+
+// newPlan draws a plan. The passages lie in a day of the past, or in the hours
+// before now, so that the live state takes part.
+func newPlan(seed uint64) *plan {
+	r := rand.New(rand.NewPCG(seed, 0))
+	p := &plan{seed: seed, patient: r.IntN(8) == 0}
+	span := time.Duration(3+r.IntN(4)) * time.Second // what the faults are spread over
+	passages := 300 + r.IntN(1500)
+	from := time.Date(2024, 6, 1, 6, 0, 0, 0, time.UTC)
+	if r.IntN(2) == 0 {
+		from = time.Now().UTC().Truncate(time.Hour).Add(-3 * time.Hour)
+	}
+	const recorded = 3 * time.Hour
+	if r.IntN(3) > 0 {
+		p.speed = float64(recorded / span)
+	} else {
+		passages *= 20
+	}
+	for g := range 1 + r.IntN(3) {
+		events := make([]perron.Event, passages)
+		for i := range events {
+			e := &events[i]
+			// Whole seconds: many passages have the same stamp.
+			e.Time = from.Add(time.Duration(r.Int64N(int64(recorded))).Truncate(time.Second))
+			e.Kind, e.Sensor = perron.In, fmt.Sprintf("gate-%d-in", g+1)
+			if r.IntN(2) == 0 {
+				e.Kind, e.Sensor = perron.Out, fmt.Sprintf("gate-%d-out", g+1)
+			}
+		}
+		slices.SortStableFunc(events, func(a, b perron.Event) int { return a.Time.Compare(b.Time) })
+		p.gateways = append(p.gateways, events)
+	}
+	weights := 0
+	for _, f := range faults {
+		weights += f.weight
+	}
+	for range 4 + r.IntN(6) {
+		n := r.IntN(weights)
+		var s step
+		for _, f := range faults {
+			if n -= f.weight; n < 0 {
+				s.fault = f.fault
+				break
+			}
+		}
+		s.after = time.Duration(r.Int64N(int64(span)))
+		s.lasts = time.Duration(50+r.IntN(2000)) * time.Millisecond
+		s.gateway = r.IntN(len(p.gateways))
+		s.random = r.Uint64()
+		p.steps = append(p.steps, s)
+	}
+	slices.SortStableFunc(p.steps, func(a, b step) int { return int(a.after - b.after) })
+	return p
+}
+
+func (p *plan) has(f fault, gateway int) bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.fault == f && (gateway < 0 || s.gateway == gateway) })
+}
+
+func (p *plan) passages() (n int) {
+	for _, g := range p.gateways {
+		n += len(g)
+	}
+	return n
+}
+
+func (p *plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  plan: %d gateways with %d passages, speed %g, patient %v\n", len(p.gateways), p.passages(), p.speed, p.patient)
+	for _, s := range p.steps {
+		fmt.Fprintf(&b, "  %7.3f s  gateway %d  %s (%s)\n", s.after.Seconds(), s.gateway+1, s.fault, s.lasts)
+	}
+	return b.String()
+}
+
+const stamp = "2006-01-02T15:04:05Z"
+
+// writeRecording writes the events in their order.
+func writeRecording(path string, events []perron.Event) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := csv.NewWriter(f)
+	if err := w.Write([]string{"t", "sensor", "kind"}); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := w.Write([]string{e.Time.Format(stamp), e.Sensor, string(e.Kind)}); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}

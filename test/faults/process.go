@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A process is a binary that is started again whenever it ends, as systemd
+// would do.
+type process struct {
+	name string // for people
+	bin  string
+	args []string
+	// heard is called for each line that is logged. It must not block.
+	heard func(msg, addr string)
+	log   *os.File
+
+	// turn is held by the fault that is done to the process. Without it the
+	// process is started again when it has ended.
+	turn sync.Mutex
+
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd has ended
+	killed  bool          // by us
+	exits   []string      // how it ended by itself
+	final   bool          // it has come to its end
+	closing bool          // it is not to be started again
+}
+
+func newProcess(dir, name, bin string, args ...string) (*process, error) {
+	f, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	close(ended)
+	return &process{name: name, bin: bin, args: append(args, "--log-format", "json"), log: f, ended: ended, killed: true}, nil
+}
+
+// Write takes in what the process logs.
+func (p *process) Write(b []byte) (int, error) {
+	for line := range bytes.Lines(b) { // a logger writes whole lines
+		var l struct{ Msg, Addr string }
+		if json.Unmarshal(line, &l) == nil && p.heard != nil {
+			p.heard(l.Msg, l.Addr)
+		}
+	}
+	return p.log.Write(b)
+}
+
+// start runs the process. It has ended, or was never run.
+func (p *process) start() error {
+	cmd := exec.Command(p.bin, p.args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stdout, cmd.Stderr = p, p
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	ended := make(chan struct{})
+	p.mu.Lock()
+	p.cmd, p.ended, p.killed = cmd, ended, false
+	p.mu.Unlock()
+	go func() {
+		err := cmd.Wait()
+		p.mu.Lock()
+		switch {
+		case p.killed:
+		case err == nil:
+			p.final = true
+		default:
+			p.exits = append(p.exits, err.Error())
+		}
+		p.mu.Unlock()
+		close(ended)
+	}()
+	return nil
+}
+
+// kill ends it as a power cut would, and waits until it is gone.
+func (p *process) kill() {
+	p.mu.Lock()
+	cmd, ended := p.cmd, p.ended
+	p.killed = true
+	p.mu.Unlock()
+	if cmd != nil {
+		_ = cmd.Process.Kill() // it may have ended already
+	}
+	<-ended
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s) // it may have ended already
+	}
+}
+
+// again starts it anew when it has ended and is not to stay away.
+func (p *process) again() error {
+	p.mu.Lock()
+	gone := false
+	select {
+	case <-p.ended:
+		gone = !p.final && !p.closing
+	default:
+	}
+	p.mu.Unlock()
+	if !gone {
+		return nil
+	}
+	return p.start()
+}
+
+// done says whether it has come to its end by itself, with success.
+func (p *process) done() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.final
+}
+
+// revive makes a process that had come to its end run again.
+func (p *process) revive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.final = false
+}
+
+// stop asks it to end, and returns an error when it does not do so orderly.
+func (p *process) stop(limit time.Duration) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.mu.Lock()
+	p.closing = true
+	ended, exits := p.ended, len(p.exits)
+	p.mu.Unlock()
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(limit):
+		p.kill()
+		return fmt.Errorf("%s did not end within %s of SIGTERM", p.name, limit)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.exits) > exits {
+		return fmt.Errorf("%s ended after SIGTERM with %s", p.name, p.exits[exits])
+	}
+	return nil
+}
+
+// end kills it for good.
+func (p *process) end() {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.mu.Lock()
+	p.closing = true
+	p.mu.Unlock()
+	p.kill()
+	_ = p.log.Close() // only a log
+}

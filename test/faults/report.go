@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// A tally adds up sequences.
+type tally struct {
+	sequences, gateways, passages, lost, doubled, taken int
+	shown                                               uint64
+	faults                                              map[fault]int
+	longest, sum                                        time.Duration
+}
+
+func newTally() *tally { return &tally{faults: make(map[fault]int)} }
+
+func (t *tally) add(p *plan, r result, took time.Duration) {
+	t.sequences++
+	t.gateways += len(p.gateways)
+	t.passages += p.passages()
+	t.lost += r.lost
+	t.doubled += r.doubled
+	t.taken += r.taken
+	t.shown += r.shown
+	for f, n := range r.done {
+		t.faults[f] += n
+	}
+	t.longest = max(t.longest, took)
+	t.sum += took
+}
+
+func (t *tally) print(w io.Writer, took time.Duration) {
+	all := 0
+	for _, n := range t.faults {
+		all += n
+	}
+	mean := t.sum / time.Duration(max(t.sequences, 1))
+	fmt.Fprintf(w, "\n| sequences | %d, in %s (mean %s, longest %s) |\n|---|---|\n", t.sequences,
+		took.Round(time.Second), mean.Round(100*time.Millisecond), t.longest.Round(100*time.Millisecond))
+	fmt.Fprintf(w, "| gateways | %d |\n", t.gateways)
+	fmt.Fprintf(w, "| faults | %d |\n", all)
+	for _, f := range faults {
+		fmt.Fprintf(w, "| – %s | %d |\n", f.fault, t.faults[f.fault])
+	}
+	fmt.Fprintf(w, "| passages | %d |\n", t.passages)
+	fmt.Fprintf(w, "| gone with an outbox that was deleted or damaged | %d |\n", t.taken)
+	fmt.Fprintf(w, "| lost | %d |\n", t.lost)
+	fmt.Fprintf(w, "| doubled | %d |\n\n", t.doubled)
+}
