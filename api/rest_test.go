@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -343,11 +345,16 @@ func TestOperation(t *testing.T) {
 	r.get("/api/v1/sites/poort")
 	r.get("/api/v1/sites/nowhere")
 	r.get("/no/such/page")
-	m := r.get("/metrics").body
+	if m := r.get("/metrics"); m.status != 404 {
+		t.Errorf("the metrics are public: %d", m.status)
+	}
+	text := httptest.NewRecorder()
+	promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{}).ServeHTTP(text, httptest.NewRequest("GET", "/metrics", nil))
+	m := text.Body.String()
 	for _, line := range []string{
 		`perrondrukte_api_request_duration_seconds_count{code="200",method="GET",route="GET /api/v1/sites/{id}"} 1`,
 		`perrondrukte_api_request_duration_seconds_count{code="404",method="GET",route="GET /api/v1/sites/{id}"} 1`,
-		`perrondrukte_api_request_duration_seconds_count{code="404",method="GET",route="/"} 1`,
+		`perrondrukte_api_request_duration_seconds_count{code="404",method="GET",route="/"} 2`,
 		`perrondrukte_api_viewers{detail="public"} 0`,
 		`perrondrukte_api_viewers_dropped_total{reason="slow"} 0`,
 	} {

@@ -244,6 +244,7 @@ type rig struct {
 	server   *Server
 	base     string // http://127.0.0.1:port
 	client   *http.Client
+	registry *prometheus.Registry
 	stop     func()
 }
 
@@ -254,6 +255,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		accounts: &fakeAccounts{users: map[string]account{}}, sessions: &sessionStore{m: map[string][]byte{}},
 	}
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	r.registry = prometheus.NewRegistry()
 	sites := testSites()
 	live := NewLive(sites, r.link, r.clock.now, logger)
 	r.auth = NewAuth(AuthConfig{
@@ -264,7 +266,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		Sites: sites, Store: r.store, Live: live,
 		Staff: NewStaff(sites, r.store, r.link, r.clock.now, logger),
 		Auth:  r.auth, Pages: r.auth.Wrap(http.HandlerFunc(r.page)),
-		Now: r.clock.now, Logger: logger, Registry: prometheus.NewRegistry(),
+		Now: r.clock.now, Logger: logger, Registry: r.registry,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 	}
 	if change != nil {

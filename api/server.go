@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
@@ -48,7 +47,7 @@ type Config struct {
 	Pages    http.Handler // everything that is not the API's
 	Now      func() time.Time
 	Logger   *slog.Logger
-	Registry *prometheus.Registry
+	Registry prometheus.Registerer
 	// Origins are the other origins whose pages may open the websocket, like
 	// https://www.example.nl. The open GET operations are open to all.
 	Origins []string
@@ -154,9 +153,6 @@ func (s *Server) routes(c *Config) http.Handler {
 			s.problem(w, r, err)
 		}
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
-	}))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) { s.elsewhere(mux, w, r) })
 	if c.Pages != nil {
 		mux.Handle("/", c.Pages)

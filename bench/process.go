@@ -111,7 +111,7 @@ func (b *bench) startServer(ctx context.Context, name, store, broker string, gat
 		names[i] = fmt.Sprintf("g-%d", i+1)
 	}
 	text := fmt.Sprintf(`data_dir: %s
-listen: {http: "127.0.0.1:0"}
+listen: {http: "127.0.0.1:0", metrics: ""}
 broker: {embedded: {listen: %q}}
 %s
 sites:

@@ -51,6 +51,9 @@ type Server struct {
 type Listen struct {
 	// Address of the website and the API, HOST:PORT.
 	HTTP string `yaml:"http" want:"want HOST:PORT like 127.0.0.1:8080"`
+	// Address of /metrics for Prometheus, HOST:PORT; "" for none. It asks for no
+	// password, so keep it to networks that you trust.
+	Metrics string `yaml:"metrics"`
 }
 
 // ServerBroker is either the broker inside the server or one elsewhere.
@@ -123,7 +126,7 @@ type Influx struct {
 // defaultServer is a server before its file is read.
 func defaultServer() *Server {
 	return &Server{
-		Listen:     Listen{HTTP: "127.0.0.1:8080"},
+		Listen:     Listen{HTTP: "127.0.0.1:8080", Metrics: "127.0.0.1:9464"},
 		Title:      "Recyclingperrons",
 		StaleAfter: Duration(5 * time.Minute),
 	}
@@ -201,6 +204,12 @@ func (s *Server) check(c *checker) {
 	c.tags(reflect.ValueOf(s).Elem(), "")
 	if s.Listen.HTTP != "" {
 		c.listen("listen.http", s.Listen.HTTP)
+	}
+	if s.Listen.Metrics != "" {
+		c.listen("listen.metrics", s.Listen.Metrics)
+		if _, port, err := net.SplitHostPort(s.Listen.Metrics); err == nil && port != "0" && s.Listen.Metrics == s.Listen.HTTP {
+			c.fault("listen.metrics", "%s is listen.http too: want an address of its own", quote(s.Listen.Metrics))
+		}
 	}
 	for i, o := range s.Origins {
 		c.origin(fmt.Sprintf("origins[%d]", i), o)

@@ -33,7 +33,7 @@ sites:
 `
 
 func serverYAML(dir string) string {
-	return "data_dir: " + dir + "/data\nlisten: {http: \"127.0.0.1:0\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n" + oneSite
+	return "data_dir: " + dir + "/data\nlisten: {http: \"127.0.0.1:0\", metrics: \"127.0.0.1:0\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n" + oneSite
 }
 
 // A peer is a gateway of the test's own making, so that it can misbehave.
@@ -229,7 +229,7 @@ func mqttString(s string) []byte { return append([]byte{0, byte(len(s))}, s...) 
 // metric adds up the series whose name and labels match the pattern.
 func metric(s *server, pattern string) float64 {
 	s.t.Helper()
-	_, body := s.get("/metrics", nil)
+	_, body := s.getAt(s.waitLog("metrics listen", nil).str("addr"), "/metrics", nil)
 	sum := 0.0
 	for _, m := range regexp.MustCompile(`(?m)^`+pattern+` ([0-9.e+]+)$`).FindAllSubmatch(body, -1) {
 		v, err := strconv.ParseFloat(string(m[len(m)-1]), 64)

@@ -225,9 +225,15 @@ func startServer(t *testing.T, configFile string, embedded bool, extra ...string
 // status and body.
 func (s *server) get(path string, v any) (int, []byte) {
 	s.t.Helper()
+	return s.getAt(s.http, path, v)
+}
+
+// getAt is get at another of the server's addresses.
+func (s *server) getAt(addr, path string, v any) (int, []byte) {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

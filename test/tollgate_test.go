@@ -169,7 +169,7 @@ func TestTollgate(t *testing.T) {
 
 	t.Run("as it is", func(t *testing.T) {
 		dir := t.TempDir()
-		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+tollgateSite)
+		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\", metrics: \"\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+tollgateSite)
 		secrets := addGateways(t, config)
 		s := startServer(t, config, true)
 		began := time.Now()
@@ -184,7 +184,7 @@ func TestTollgate(t *testing.T) {
 	t.Run("kill -9 of server and gateway in mid-flight", func(t *testing.T) {
 		dir := t.TempDir()
 		httpPort, brokerPort := freePort(t), freePort(t)
-		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:"+httpPort+"\"}\nbroker: {embedded: {listen: \"127.0.0.1:"+brokerPort+"\"}}\n"+tollgateSite)
+		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:"+httpPort+"\", metrics: \"\"}\nbroker: {embedded: {listen: \"127.0.0.1:"+brokerPort+"\"}}\n"+tollgateSite)
 		secrets := addGateways(t, config)
 		s := startServer(t, config, true)
 		var gateways [3]*process
@@ -231,7 +231,7 @@ func TestTollgate(t *testing.T) {
 		dir := t.TempDir()
 		port := freePort(t)
 		start(t, mosquitto, "-c", write(t, dir, "mosquitto.conf", "listener "+port+" 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"))
-		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\"}\nbroker: {url: \"tcp://127.0.0.1:"+port+"\"}\n"+tollgateSite)
+		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\", metrics: \"\"}\nbroker: {url: \"tcp://127.0.0.1:"+port+"\"}\n"+tollgateSite)
 		s := startServer(t, config, false)
 		for n := range 3 {
 			start(t, "perron-gateway", "run", "--config", tollgateGateway(t, dir, recording, "127.0.0.1:"+port, "", n+1, 0), "--log-format", "json")
@@ -242,7 +242,7 @@ func TestTollgate(t *testing.T) {
 	t.Run("InfluxDB as store", func(t *testing.T) {
 		influx := influxtest.Start(t)
 		dir := t.TempDir()
-		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+
+		config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\", metrics: \"\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+
 			fmt.Sprintf("store: {influx: {url: %q, token: %q, org: %q, bucket: %q}}\n", influx.URL, influx.Token, "-", influx.Bucket())+tollgateSite)
 		secrets := addGateways(t, config)
 		s := startServer(t, config, true)

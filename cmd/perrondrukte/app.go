@@ -40,6 +40,7 @@ type app struct {
 	broker   *embedded.Broker // nil when it is external or another process
 	secret   string           // password of our own processes at the broker
 	server   *api.Server      // nil without the role api
+	metrics  *metricsServer   // nil without an address for it
 	parts    []part
 }
 
@@ -68,7 +69,11 @@ func openApp(ctx context.Context, cfg *config.Server, now func() time.Time, logg
 	if err := a.addCollector(); err != nil {
 		return nil, err
 	}
-	return a, a.addAPI()
+	if err := a.addAPI(); err != nil {
+		return nil, err
+	}
+	a.addMetrics()
+	return a, nil
 }
 
 // Run blocks until ctx ends or a part fails.

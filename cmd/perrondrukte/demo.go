@@ -45,6 +45,7 @@ func (c *demoCmd) Run(e *env) (err error) {
 	logger := c.logger(e)
 	cfg := config.Almere()
 	cfg.Listen.HTTP = c.HTTP
+	cfg.Listen.Metrics = "" // a second demo must not find its address taken
 	cfg.Broker.Embedded.Listen = "127.0.0.1:0"
 	if cfg.DataDir = c.DataDir; c.DataDir == "" {
 		if cfg.DataDir, err = os.MkdirTemp("", "perrondrukte-demo-"); err != nil {

@@ -38,7 +38,7 @@ func TestRoles_aProcessEach(t *testing.T) {
 	open := func(change func(*config.Server), roles ...config.Role) *app {
 		t.Helper()
 		cfg := config.Almere()
-		cfg.DataDir, cfg.Listen.HTTP, cfg.Roles = dir, "127.0.0.1:0", roles
+		cfg.DataDir, cfg.Listen, cfg.Roles = dir, config.Listen{HTTP: "127.0.0.1:0"}, roles
 		change(cfg)
 		if err := cfg.Validate(); err != nil {
 			t.Fatal(err)

@@ -44,6 +44,7 @@ type serveCmd struct {
 	configFlag
 	logFlags
 	HTTP      string   `name:"http" placeholder:"HOST:PORT" help:"Listen here instead of at listen.http."`
+	Metrics   string   `placeholder:"HOST:PORT" help:"Answer /metrics here instead of at listen.metrics."`
 	Roles     []string `placeholder:"ROLE" help:"Take on these roles instead of the configured ones: broker, collector, api."`
 	Collector string   `placeholder:"INDEX/OF" help:"Serve the sites of this collector, like 0/3, instead of those by the configured collectors."`
 }
@@ -55,6 +56,9 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	if c.HTTP != "" {
 		cfg.Listen.HTTP = c.HTTP
+	}
+	if c.Metrics != "" {
+		cfg.Listen.Metrics = c.Metrics
 	}
 	if len(c.Roles) > 0 {
 		cfg.Roles = nil

@@ -147,7 +147,7 @@ func (s *sequence) prepare() error {
 	const always = `["00:00-24:00"]`
 	config := filepath.Join(s.dir, "server.yaml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `data_dir: %[1]s
-listen: {http: "127.0.0.1:0"}
+listen: {http: "127.0.0.1:0", metrics: ""}
 broker: {embedded: {listen: "127.0.0.1:0"}}
 sites:
   - id: %[2]s
