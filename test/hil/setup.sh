@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Puts what the hardware-in-the-loop test needs beside Go into the user's cache
-# folder: the kernel of Debian 12, and its modules for simulated GPIO chips.
-# Debian does not build gpio-sim, so that it is built here, out of tree, from
-# Debian's own source of the same kernel. Does nothing when all is there.
+# folder: the kernel of Debian 12, and its modules for simulated GPIO chips and
+# for the virtual machine's network card. Debian does not build gpio-sim, so that
+# it is built here, out of tree, from Debian's own source of the same kernel.
+# Does nothing when all is there.
 set -euo pipefail
 
 parts=${XDG_CACHE_HOME:-$HOME/.cache}/perrondrukte/hil
 have() { command -v "$1" >/dev/null; }
 
-if have qemu-system-x86_64 && [ -s "$parts/complete" ]; then
+# What another version of this script left is made anew.
+recipe=$(sha256sum <"$0")
+if have qemu-system-x86_64 && [ "$(cat "$parts/complete" 2>/dev/null)" = "$recipe" ]; then
 	exit 0
 fi
 if ! have apt-get || [ "$(dpkg --print-architecture)" != amd64 ]; then
@@ -31,18 +34,31 @@ if [ -z "$image" ]; then
 	exit 1
 fi
 release=${image#linux-image-}
-apt install -y --no-install-recommends qemu-system-x86 "linux-headers-$release" linux-source-6.1 make gcc xz-utils
+apt install -y --no-install-recommends qemu-system-x86 "linux-headers-$release" make gcc libc6-dev xz-utils
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # apt-get downloads as a user of its own
 cd "$work"
 
-# The package is unpacked and not installed: this machine keeps its kernel.
-apt-get -q download "$image"
-dpkg-deb --fsys-tarfile ./"$image"_*.deb | tar -x "./boot/vmlinuz-$release" "./lib/modules/$release/kernel/fs/configfs/configfs.ko"
-
+# These are unpacked and not installed: this machine keeps its kernel, and two
+# files of the source are enough.
 from=linux-source-6.1
-tar -xJf /usr/src/$from.tar.xz --occurrence \
+apt-get -q download "$image" $from
+
+# Simulated GPIO chips want configfs, and the guest's network card the rest.
+loadable=(
+	fs/configfs/configfs
+	drivers/virtio/{virtio,virtio_ring,virtio_pci_legacy_dev,virtio_pci_modern_dev,virtio_pci}
+	net/core/failover
+	drivers/net/{net_failover,virtio_net}
+)
+loadable=("${loadable[@]/#/./lib/modules/$release/kernel/}")
+loadable=("${loadable[@]/%/.ko}")
+dpkg-deb --fsys-tarfile ./"$image"_*.deb | tar -x "./boot/vmlinuz-$release" "${loadable[@]}"
+
+dpkg-deb --fsys-tarfile ./$from*.deb | tar -x ./usr/src/$from.tar.xz
+tar -xJf usr/src/$from.tar.xz --occurrence \
 	$from/drivers/gpio/gpio-sim.c $from/drivers/gpio/gpiolib.h $from/kernel/irq/irq_sim.c
 mkdir modules
 cp $from/drivers/gpio/gpio-sim.c $from/drivers/gpio/gpiolib.h $from/kernel/irq/irq_sim.c modules/
@@ -62,7 +78,7 @@ EOF
 make -C "/usr/src/linux-headers-$release" M="$work/modules" modules
 
 mkdir -p "$parts"
-rm -f "$parts/complete"
+rm -f "$parts"/*
 cp "boot/vmlinuz-$release" "$parts/vmlinuz"
-cp "lib/modules/$release/kernel/fs/configfs/configfs.ko" modules/irq_sim.ko modules/gpio-sim.ko "$parts/"
-echo "$release" >"$parts/complete"
+cp "${loadable[@]}" modules/irq_sim.ko modules/gpio-sim.ko "$parts/"
+echo "$recipe" >"$parts/complete"
