@@ -29,8 +29,9 @@ var rooms = map[string][]string{
 	"config/schema":   {"config"}, // the generator of the JSON Schemas
 	"broker":          {"perron"},
 	"broker/embedded": {"perron", "broker"},
-	"gateway":         {"perron", "broker"},
-	"collector":       {"perron", "broker", "store"},
+	"counter":         {},
+	"gateway":         {"perron", "broker", "counter"},
+	"collector":       {"perron", "broker", "store", "counter"},
 	"occupancy":       {"perron"},
 	"forecast":        {"perron"},
 	"simulate":        {"perron"},
@@ -230,11 +231,11 @@ func TestProgramsLinkNoTests(t *testing.T) {
 // impure are the packages through which the outside world comes in.
 var impure = []string{"os", "net", "io/fs", "syscall", "database/sql", "log", "os/exec", "sync", "context", "testing"}
 
-// The vocabulary, the estimators and the simulation do no I/O, start no
+// The vocabulary, the counters, the estimators and the simulation do no I/O, start no
 // goroutine and never ask for the time.
 func TestPureRooms(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	for _, p := range list(t, "./perron/...", "./occupancy/...", "./forecast/...", "./simulate/...") {
+	for _, p := range list(t, "./perron/...", "./counter/...", "./occupancy/...", "./forecast/...", "./simulate/...") {
 		from, _ := folder(p.ImportPath)
 		for _, imported := range p.Imports {
 			if within(imported, impure...) {
