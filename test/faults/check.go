@@ -29,11 +29,13 @@ type result struct {
 	doubled int           // passages that are stored more often than they were recorded
 	taken   int           // passages that went with an outbox
 	shown   uint64        // of them, as the store's losses count
+	risked  int           // pages that were not synced at a power cut
+	gone    int           // of them, those that did not arrive whole
 }
 
 // check compares the store with the recordings.
 func (s *sequence) check(ctx context.Context) error {
-	db, err := sqlite.Open(ctx, filepath.Join(s.dir, "server", "perrondrukte.db"), sqlite.Options{})
+	db, err := sqlite.Open(ctx, filepath.Join(s.dir, "server", serverStore), sqlite.Options{})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,10 @@ func (s *sequence) do(st step) {
 	case killAtStored:
 		delay := time.Duration(st.random % uint64(8*time.Millisecond))
 		done = s.trap(g, st, g.process, false, delay, func(d direction, f frame) bool { return d == down && f.publishes("ack") })
+	case powerGateway:
+		done = s.powerCut(g.process, st)
+	case powerServer:
+		done = s.powerCut(s.server, st)
 	case stopGateway:
 		s.stopAndContinue(g.process, st)
 	case stopServer:
@@ -95,6 +99,41 @@ func (s *sequence) stopAndContinue(p *process, st step) {
 	p.signal(syscall.SIGSTOP)
 	s.pause(st.lasts)
 	p.signal(syscall.SIGCONT)
+}
+
+// powerCut takes the power from a process, at any moment or within a sync of
+// its file, and starts it again on what a disk may hold.
+func (s *sequence) powerCut(p *process, st step) bool {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	if p.disk == nil {
+		return false
+	}
+	r := rand.New(rand.NewPCG(st.random, 0))
+	if r.IntN(4) > 0 {
+		gone := make(chan struct{})
+		p.disk.catch(1+r.IntN(6), func() {
+			p.kill()
+			close(gone)
+		})
+		select {
+		case <-gone:
+		case <-time.After(st.lasts): // it has nothing to write
+		case <-s.ctx.Done():
+		}
+		p.disk.catch(0, nil)
+	}
+	p.kill()
+	risk, gone, err := p.disk.fail(r)
+	s.note(err)
+	s.mu.Lock()
+	s.risked += risk
+	s.gone += gone
+	s.mu.Unlock()
+	if s.pause(st.lasts / 8) {
+		s.note(p.again())
+	}
+	return true
 }
 
 // trap kills a process at the next frame that matches, and starts it again.
@@ -192,6 +231,9 @@ func (s *sequence) takeOutbox(g *yardGateway, st step) (bool, error) {
 			return false, err
 		}
 		g.revive()
+	}
+	if err := g.process.disk.settle(); err != nil {
+		return false, err
 	}
 	return true, g.again()
 }

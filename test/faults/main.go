@@ -23,12 +23,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 func main() {
+	shim()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
@@ -46,6 +49,7 @@ type options struct {
 	dir      string // for everything that is written
 	keep     bool   // the folders of sequences that are good, too
 	calm     time.Duration
+	only     string // part of the name of the faults that are done
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -57,8 +61,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.bin, "bin", "", "folder of the binaries; built when empty")
 	flags.BoolVar(&o.keep, "keep", false, "keep the files of good sequences, too")
 	flags.DurationVar(&o.calm, "calm", 4*time.Minute, "how long the quiet end may take")
+	flags.StringVar(&o.only, "only", "", "draw only faults whose name holds this, like power")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(faults, func(f weighted) bool { return strings.Contains(string(f.fault), o.only) }) {
+		return fmt.Errorf("no fault has %q in its name", o.only)
 	}
 	if o.n == 0 {
 		o.n = 200
@@ -90,7 +98,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return ctx.Err()
 	}
 	for _, seed := range failed {
-		fmt.Fprintf(out, "repeat with: go run ./test/faults -seed %d\n", seed)
+		fmt.Fprintf(out, "repeat with: go run ./test/faults -seed %d", seed)
+		if o.only != "" {
+			fmt.Fprintf(out, " -only %q", o.only)
+		}
+		fmt.Fprintln(out)
 	}
 	return fmt.Errorf("%d of %d sequences failed; their files are in %s", len(failed), o.n, o.dir)
 }
@@ -123,7 +135,7 @@ func runAll(ctx context.Context, o options, out io.Writer) (total *tally, failed
 		wg.Go(func() {
 			defer func() { <-slots }()
 			seed := o.seed + uint64(i)
-			p := newPlan(seed)
+			p := newPlan(seed, o.only)
 			dir := filepath.Join(o.dir, fmt.Sprint(seed))
 			began := time.Now()
 			r, err := runSequence(ctx, p, o.bin, dir, o.calm)

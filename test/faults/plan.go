@@ -37,13 +37,17 @@ const (
 	fullServer    fault = "full disk of the server"
 	deleteOutbox  fault = "outbox deleted"
 	damageOutbox  fault = "outbox damaged"
+	powerGateway  fault = "power cut of a gateway"
+	powerServer   fault = "power cut of the server"
 )
 
-// faults are all of them with how often they are drawn.
-var faults = []struct {
+type weighted struct {
 	fault
 	weight int
-}{
+}
+
+// faults are all of them with how often they are drawn.
+var faults = []weighted{
 	{killGateway, 10},
 	{killServer, 8},
 	{killAtPublish, 5},
@@ -65,6 +69,8 @@ var faults = []struct {
 	{fullServer, 4},
 	{deleteOutbox, 2},
 	{damageOutbox, 2},
+	{powerGateway, 10},
+	{powerServer, 8},
 }
 
 // A step is a fault at a moment after the beginning.
@@ -87,9 +93,9 @@ type plan struct {
 	patient bool
 }
 
-// newPlan draws a plan. The passages lie in a day of the past, or in the hours
+// newPlan draws a plan from the faults whose name holds a text. The passages lie in a day of the past, or in the hours
 // before now, so that the live state takes part.
-func newPlan(seed uint64) *plan {
+func newPlan(seed uint64, only string) *plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := &plan{seed: seed, patient: r.IntN(8) == 0}
 	span := time.Duration(3+r.IntN(4)) * time.Second // what the faults are spread over
@@ -118,14 +124,15 @@ func newPlan(seed uint64) *plan {
 		slices.SortStableFunc(events, func(a, b perron.Event) int { return a.Time.Compare(b.Time) })
 		p.gateways = append(p.gateways, events)
 	}
+	drawn := slices.DeleteFunc(slices.Clone(faults), func(f weighted) bool { return !strings.Contains(string(f.fault), only) })
 	weights := 0
-	for _, f := range faults {
+	for _, f := range drawn {
 		weights += f.weight
 	}
 	for range 4 + r.IntN(6) {
 		n := r.IntN(weights)
 		var s step
-		for _, f := range faults {
+		for _, f := range drawn {
 			if n -= f.weight; n < 0 {
 				s.fault = f.fault
 				break

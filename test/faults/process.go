@@ -21,6 +21,7 @@ type process struct {
 	// heard is called for each line that is logged. It must not block.
 	heard func(msg, addr string)
 	log   *os.File
+	disk  *disk // whose writes are followed; nil for none
 
 	// turn is held by the fault that is done to the process. Without it the
 	// process is started again when it has ended.
@@ -29,6 +30,7 @@ type process struct {
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when cmd has ended
+	spoke   chan struct{} // closed when cmd has logged something
 	killed  bool          // by us
 	exits   []string      // how it ended by itself
 	final   bool          // it has come to its end
@@ -47,6 +49,13 @@ func newProcess(dir, name, bin string, args ...string) (*process, error) {
 
 // Write takes in what the process logs.
 func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	spoke := p.spoke
+	p.spoke = nil
+	p.mu.Unlock()
+	if spoke != nil {
+		close(spoke)
+	}
 	for line := range bytes.Lines(b) { // a logger writes whole lines
 		var l struct{ Msg, Addr string }
 		if json.Unmarshal(line, &l) == nil && p.heard != nil {
@@ -59,14 +68,24 @@ func (p *process) Write(b []byte) (int, error) {
 // start runs the process. It has ended, or was never run.
 func (p *process) start() error {
 	cmd := exec.Command(p.bin, p.args...)
+	// The signal comes when the thread that starts the process ends, which no
+	// thread of this program does before the program itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdout, cmd.Stderr = p, p
+	begin := func() error { return nil }
+	if p.disk != nil {
+		var err error
+		if begin, err = traced(cmd, p.disk.synced); err != nil {
+			return fmt.Errorf("follow the writes of %s: %w", p.name, err)
+		}
+	}
+	ended, spoke := make(chan struct{}), make(chan struct{})
+	p.mu.Lock()
 	if err := cmd.Start(); err != nil {
+		p.mu.Unlock()
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	ended := make(chan struct{})
-	p.mu.Lock()
-	p.cmd, p.ended, p.killed = cmd, ended, false
+	p.cmd, p.ended, p.spoke, p.killed = cmd, ended, spoke, false
 	p.mu.Unlock()
 	go func() {
 		err := cmd.Wait()
@@ -81,10 +100,17 @@ func (p *process) start() error {
 		p.mu.Unlock()
 		close(ended)
 	}()
+	if err := begin(); err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.killed { // before it could say anything
+			return fmt.Errorf("follow the writes of %s: %w", p.name, err)
+		}
+	}
 	return nil
 }
 
-// kill ends it as a power cut would, and waits until it is gone.
+// kill ends it at once, and waits until it is gone.
 func (p *process) kill() {
 	p.mu.Lock()
 	cmd, ended := p.cmd, p.ended
@@ -140,12 +166,22 @@ func (p *process) stop(limit time.Duration) error {
 	defer p.turn.Unlock()
 	p.mu.Lock()
 	p.closing = true
-	ended, exits := p.ended, len(p.exits)
+	ended, spoke, exits := p.ended, p.spoke, len(p.exits)
 	p.mu.Unlock()
+	late := time.After(limit)
+	// Before its first line a process may not listen to signals yet, and the
+	// default is to die.
+	if spoke != nil {
+		select {
+		case <-spoke:
+		case <-ended:
+		case <-late:
+		}
+	}
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-ended:
-	case <-time.After(limit):
+	case <-late:
 		p.kill()
 		return fmt.Errorf("%s did not end within %s of SIGTERM", p.name, limit)
 	}

@@ -9,6 +9,7 @@ import (
 // A tally adds up sequences.
 type tally struct {
 	sequences, gateways, passages, lost, doubled, taken int
+	risked, gone                                        int
 	shown                                               uint64
 	faults                                              map[fault]int
 	longest, sum                                        time.Duration
@@ -24,6 +25,8 @@ func (t *tally) add(p *plan, r result, took time.Duration) {
 	t.doubled += r.doubled
 	t.taken += r.taken
 	t.shown += r.shown
+	t.risked += r.risked
+	t.gone += r.gone
 	for f, n := range r.done {
 		t.faults[f] += n
 	}
@@ -42,10 +45,15 @@ func (t *tally) print(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "| gateways | %d |\n", t.gateways)
 	fmt.Fprintf(w, "| faults | %d |\n", all)
 	for _, f := range faults {
+		if t.faults[f.fault] == 0 {
+			continue
+		}
 		fmt.Fprintf(w, "| – %s | %d |\n", f.fault, t.faults[f.fault])
 	}
 	fmt.Fprintf(w, "| passages | %d |\n", t.passages)
 	fmt.Fprintf(w, "| gone with an outbox that was deleted or damaged | %d |\n", t.taken)
+	fmt.Fprintf(w, "| pages not yet synced when the power was cut | %d |\n", t.risked)
+	fmt.Fprintf(w, "| – of them not there, or torn | %d |\n", t.gone)
 	fmt.Fprintf(w, "| lost | %d |\n", t.lost)
 	fmt.Fprintf(w, "| doubled | %d |\n\n", t.doubled)
 }

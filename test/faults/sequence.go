@@ -11,10 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 const site = "yard"
+
+// serverStore is the name of the store in the server's data folder.
+const serverStore = "perrondrukte.db"
 
 // Small disks for the sequences in which one gets full.
 const (
@@ -181,6 +185,9 @@ sites:
 			"run", "--once", "--config", filepath.Join(s.dir, names[i]+".yaml")); err != nil {
 			return err
 		}
+		if s.plan.has(powerGateway, i) {
+			g.process.disk = newDisk(g.dir, gateway.OutboxFile)
+		}
 		if err := s.record(g); err != nil {
 			return err
 		}
@@ -188,6 +195,9 @@ sites:
 	var err error
 	if s.server, err = newProcess(s.dir, "server", filepath.Join(s.bin, "perrondrukte"), "serve", "--config", config); err != nil {
 		return err
+	}
+	if s.plan.has(powerServer, -1) {
+		s.server.disk = newDisk(server, serverStore)
 	}
 	listens := make(chan struct{})
 	var once sync.Once
@@ -283,8 +293,8 @@ func (s *sequence) complaints() error {
 			full = full || g.process == u && g.mounted
 		}
 		if !full {
-			for _, e := range u.exits {
-				errs = append(errs, fmt.Errorf("%s ended by itself: %s", u.name, e))
+			if n := len(u.exits); n > 0 {
+				errs = append(errs, fmt.Errorf("%s ended by itself %d times, at last with %s", u.name, n, u.exits[n-1]))
 			}
 		}
 		u.mu.Unlock()
