@@ -88,6 +88,9 @@ type Config struct {
 	NewEstimator  func(*perron.Site) Estimator
 	NewForecaster func(*perron.Site) Forecaster
 	Now           func() time.Time // time.Now by default
+	// Speed is how fast Now goes, in seconds a real second; 0 is 1. More than
+	// that is for demonstrations.
+	Speed float64
 	// StaleAfter is how long a state stays valid after the sensors last reported
 	// everything; 5 minutes by default.
 	StaleAfter time.Duration
@@ -125,6 +128,9 @@ func New(cfg Config) (*Collector, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Speed <= 0 {
+		cfg.Speed = 1
 	}
 	if cfg.StaleAfter <= 0 {
 		cfg.StaleAfter = 5 * time.Minute
@@ -272,6 +278,11 @@ func poke(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// real is how long d of the clock takes.
+func (c *Collector) real(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / c.cfg.Speed)
 }
 
 // pause waits and says whether ctx is still alive.

@@ -57,7 +57,7 @@ func (k *keeper) run(ctx context.Context) {
 	k.forecast(ctx, k.l.c.cfg.Now())
 	for {
 		now := k.l.c.cfg.Now()
-		minute := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		minute := time.NewTimer(k.l.c.real(now.Truncate(time.Minute).Add(time.Minute).Sub(now)))
 		select {
 		case <-ctx.Done():
 			minute.Stop()

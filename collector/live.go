@@ -481,7 +481,7 @@ func (l *live) work() time.Duration {
 		now = time.Now()
 		l.pace.compute = now.Add(max(minApart, costApart*took))
 		if tick {
-			l.pace.tick = now.Add(min(tickEvery, l.boundary()))
+			l.pace.tick = now.Add(l.c.real(min(tickEvery, l.boundary())))
 		}
 	}
 	if l.mending.wanted && !l.pace.urgent && !now.Before(l.mending.due) {

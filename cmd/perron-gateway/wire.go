@@ -34,7 +34,7 @@ func newParts(g *config.Gateway, now func() time.Time, log *slog.Logger) (p part
 	case config.DriverSimulate:
 		y := yard(g)
 		p.inputs, p.sensors = simulated.Wire([]string{"main-in"}, []string{"main-out"}, loops(y.Site))
-		p.source = simulated.New(func(d perron.Date) []perron.Event { return y.Day(d).Events }, p.sensors, now, log)
+		p.source = simulated.New(func(d perron.Date) []perron.Event { return y.Day(d).Events }, p.sensors, now, 1, log)
 	default:
 		var pins []gpio.Input
 		for _, in := range g.Inputs {

@@ -32,6 +32,7 @@ type app struct {
 	cfg      *config.Server
 	sites    []*perron.Site
 	now      func() time.Time
+	speed    float64 // seconds of now a real second
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
@@ -44,11 +45,19 @@ type app struct {
 	parts    []part
 }
 
+// A timepiece tells the time. Only a demo's goes faster than a second a second.
+type timepiece struct {
+	now   func() time.Time
+	speed float64
+}
+
+var realClock = timepiece{now: time.Now, speed: 1}
+
 // openApp opens what the configuration names and listens, so that every
 // address is known when it returns; nothing runs yet. The caller closes the
 // app, also after an error of Run.
-func openApp(ctx context.Context, cfg *config.Server, now func() time.Time, logger *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, sites: cfg.PerronSites(), now: now, logger: logger, registry: prometheus.NewRegistry()}
+func openApp(ctx context.Context, cfg *config.Server, c timepiece, logger *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, sites: cfg.PerronSites(), now: c.now, speed: c.speed, logger: logger, registry: prometheus.NewRegistry()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() {
 		if err != nil {
@@ -215,7 +224,7 @@ func (a *app) addCollector() error {
 		Sites: own, Elsewhere: elsewhere, Store: a.store, Link: link,
 		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
-		Now:           a.now, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
+		Now:           a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)

@@ -20,11 +20,12 @@ import (
 
 type demoCmd struct {
 	logFlags
-	HTTP    string `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to show the website (${default})."`
-	DataDir string `placeholder:"DIR" help:"Keep the data here; without it nothing is left behind."`
-	Start   string `default:"auto" placeholder:"TIME" help:"Set the clock of the demo: a local time like 2026-06-13T10:30, now for the real time, or auto, which is now while a perron is open and last Saturday at 12:15 otherwise."`
-	Weeks   int    `default:"9" help:"Weeks of simulated history (${default})."`
-	Seed    uint64 `default:"1" help:"Another seed is another weather (${default})."`
+	HTTP    string  `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to show the website (${default})."`
+	DataDir string  `placeholder:"DIR" help:"Keep the data here; without it nothing is left behind."`
+	Start   string  `default:"auto" placeholder:"TIME" help:"Set the clock of the demo: a local time like 2026-06-13T10:30, now for the real time, or auto, which is now while a perron is open and last Saturday at 12:15 otherwise, or just before it opens when --speed is more than 1."`
+	Speed   float64 `default:"1" placeholder:"N" help:"Let the clock of the demo run N times as fast, up to 60: a day passes in minutes (${default})."`
+	Weeks   int     `default:"9" help:"Weeks of simulated history (${default})."`
+	Seed    uint64  `default:"1" help:"Another seed is another weather (${default})."`
 }
 
 // The demo's own account. It listens on loopback unless told otherwise, and
@@ -42,6 +43,9 @@ func (c *demoCmd) Run(e *env) (err error) {
 	if c.Weeks < 0 || c.Weeks > 260 {
 		return fmt.Errorf("--weeks %d: want 0 to 260", c.Weeks)
 	}
+	if c.Speed < 1 || c.Speed > 60 {
+		return fmt.Errorf("--speed %g: want 1 to 60", c.Speed)
+	}
 	logger := c.logger(e)
 	cfg := config.Almere()
 	cfg.Listen.HTTP = c.HTTP
@@ -56,17 +60,17 @@ func (c *demoCmd) Run(e *env) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	begin, err := demoStart(c.Start, time.Now(), cfg.PerronSites())
+	begin, err := demoStart(c.Start, c.Speed, time.Now(), cfg.PerronSites())
 	if err != nil {
 		return err
 	}
-	now := shiftedClock(begin)
+	clock := shiftedClock(begin, c.Speed)
 	if shift := time.Until(begin).Round(time.Minute); shift != 0 {
 		logger.Info("the demo's clock is set to " + begin.In(perron.Amsterdam).Format("Monday 2 January 2006, 15:04") +
 			"; --start now uses the real time")
 	}
 
-	a, err := openApp(e.ctx, cfg, now, logger)
+	a, err := openApp(e.ctx, cfg, clock, logger)
 	if err != nil {
 		return err
 	}
@@ -102,14 +106,15 @@ func (c *demoCmd) Run(e *env) (err error) {
 }
 
 // demoStart reads --start. A demo that is started at night would only show
-// closed gates, so auto moves it to the busiest time of a Saturday.
-func demoStart(text string, now time.Time, sites []*perron.Site) (time.Time, error) {
+// closed gates, so auto moves it to the busiest time of a Saturday, and at a
+// speed to a quarter before the first perron opens.
+func demoStart(text string, speed float64, now time.Time, sites []*perron.Site) (time.Time, error) {
 	switch text {
 	case "now":
 		return now, nil
 	case "auto":
 		for _, s := range sites {
-			if p, open := s.Hours.At(now); open && now.Add(15*time.Minute).Before(p.End) {
+			if p, open := s.Hours.At(now); open && speed == 1 && now.Add(15*time.Minute).Before(p.End) {
 				return now, nil
 			}
 		}
@@ -117,7 +122,18 @@ func demoStart(text string, now time.Time, sites []*perron.Site) (time.Time, err
 		for day.Weekday() != time.Saturday || perron.HolidayOn(day).Public() {
 			day = day.AddDays(-1)
 		}
-		return day.At(12*60 + 15), nil
+		if speed == 1 {
+			return day.At(12*60 + 15), nil
+		}
+		begin := day.End()
+		for _, s := range sites {
+			for _, p := range s.Hours.Periods(day) {
+				if p.Start.Before(begin) {
+					begin = p.Start
+				}
+			}
+		}
+		return begin.Add(-15 * time.Minute), nil
 	}
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, text, perron.Amsterdam); err == nil {
@@ -127,10 +143,13 @@ func demoStart(text string, now time.Time, sites []*perron.Site) (time.Time, err
 	return time.Time{}, fmt.Errorf("--start %q is not a local time like 2026-06-13T10:30, nor now or auto", text)
 }
 
-// shiftedClock runs at the speed of the real one, from the given time on.
-func shiftedClock(begin time.Time) func() time.Time {
+// shiftedClock runs from the given time on, so many times as fast as the real
+// one.
+func shiftedClock(begin time.Time, speed float64) timepiece {
 	origin := time.Now()
-	return func() time.Time { return begin.Add(time.Since(origin)).UTC().Round(0) }
+	return timepiece{speed: speed, now: func() time.Time {
+		return begin.Add(time.Duration(speed * float64(time.Since(origin)))).UTC().Round(0)
+	}}
 }
 
 func makeHistory(ctx context.Context, a *app, yards []*simulate.Yard, weeks int) error {
@@ -197,8 +216,9 @@ func (a *app) addSimulatedGateway(ctx context.Context, y *simulate.Yard) error {
 		Site: site, Gateway: name, Version: versionText(),
 		DataDir: filepath.Join(a.cfg.DataDir, name),
 		Inputs:  inputs, Sensors: sensors,
-		Source: simulated.New(day, sensors, a.now, logger),
+		Source: simulated.New(day, sensors, a.now, a.speed, logger),
 		Link:   link, Now: a.now, Logger: logger,
+		StatusEvery: time.Duration(float64(30*time.Second) / a.speed),
 	})
 	if err != nil {
 		return fmt.Errorf("start gateway %s: %w", user, err)

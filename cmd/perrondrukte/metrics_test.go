@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/perrondrukte/perrondrukte/config"
 )
@@ -19,7 +18,7 @@ func TestMetrics_haveTheirOwnAddress(t *testing.T) {
 		t.Helper()
 		cfg := config.Almere()
 		cfg.DataDir, cfg.Listen.HTTP, cfg.Listen.Metrics, cfg.Broker.Embedded.Listen = t.TempDir(), "127.0.0.1:0", metrics, "127.0.0.1:0"
-		a, err := openApp(t.Context(), cfg, time.Now, slog.New(slog.NewTextHandler(log, nil)))
+		a, err := openApp(t.Context(), cfg, realClock, slog.New(slog.NewTextHandler(log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

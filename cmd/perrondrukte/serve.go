@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
@@ -75,7 +74,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	logger := c.logger(e)
-	a, err := openApp(e.ctx, cfg, time.Now, logger)
+	a, err := openApp(e.ctx, cfg, realClock, logger)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ type Source struct {
 	sensors map[string]pulse.Sensor
 	order   []pulse.Sensor
 	now     func() time.Time
+	speed   float64
 	log     *slog.Logger
 }
 
@@ -59,9 +60,9 @@ var _ gateway.Source = (*Source)(nil)
 
 // New makes a source of what day returns for each civil day: events by time, of
 // which those of the given sensors are taken. The sensors are wired as the
-// gateway's own are.
-func New(day func(perron.Date) []perron.Event, sensors []pulse.Sensor, now func() time.Time, log *slog.Logger) *Source {
-	s := &Source{day: day, sensors: make(map[string]pulse.Sensor), order: sensors, now: now, log: log}
+// gateway's own are. Speed is how fast now goes, in seconds a real second.
+func New(day func(perron.Date) []perron.Event, sensors []pulse.Sensor, now func() time.Time, speed float64, log *slog.Logger) *Source {
+	s := &Source{day: day, sensors: make(map[string]pulse.Sensor), order: sensors, now: now, speed: speed, log: log}
 	for _, one := range sensors {
 		s.sensors[one.ID] = one
 	}
@@ -78,7 +79,7 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 			if d <= 0 {
 				return ctx.Err()
 			}
-			timer.Reset(d)
+			timer.Reset(time.Duration(float64(d) / s.speed))
 			select {
 			case <-timer.C:
 			case <-ctx.Done():

@@ -69,7 +69,7 @@ func TestDayComesOutAgain(t *testing.T) {
 		i := &interpreter{machine: m, now: now}
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour+25*time.Second)
 		defer cancel()
-		s := New(day, sensors, now, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		s := New(day, sensors, now, 1, slog.New(slog.NewTextHandler(t.Output(), nil)))
 		if err := s.Run(ctx, i); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
