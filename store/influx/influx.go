@@ -21,9 +21,9 @@
 //
 // Measurements and fields, which never change their type: event (t, seq int;
 // gate string), count (in, out int; tag gate; a point a quarter), cursor (acked,
-// first, last int), aside, loss, sample, forecast, action, meta. The bucket must
-// keep its data for ever: cursors and some other points are stamped with the
-// year 2000.
+// first, last int), aside, loss, sample, forecast, action, reading (data
+// string), meta. The bucket must keep its data for ever: cursors, readings and
+// some other points are stamped with the year 2000.
 package influx
 
 import (

@@ -55,6 +55,8 @@ type Store interface {
 	SaveAction(ctx context.Context, a perron.Action) error
 	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
 
+	store.ReadingStore
+
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -82,6 +84,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"Forecasts", testForecasts},
 		{"Actions", testActions},
 		{"Extent", testExtent},
+		{"Readings", testReadings},
 		{"Concurrent", testConcurrent},
 		{"CallsWithinLoop", testCallsWithinLoop},
 		{"Canceled", testCanceled},
