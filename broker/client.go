@@ -45,9 +45,13 @@ type ClientConfig struct {
 	// TLS is used with a TLS scheme; nil verifies the host by the system's roots.
 	TLS *tls.Config
 	// Will is published by the broker when the connection breaks.
-	Will       *Message
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer // nil for no metrics
+	Will *Message
+	// KeepSession asks the broker to keep what comes while the client is away, and
+	// all that was not done with; see [Client.Consume]. The ClientID must then be
+	// the same each time.
+	KeepSession bool
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // nil for no metrics
 
 	// The following have defaults.
 	KeepAlive      time.Duration // 15 s; silence of 1.5 times as long is a lost connection
@@ -61,10 +65,12 @@ type ClientConfig struct {
 // backoff and jitter whenever the connection is lost, and subscribes anew each
 // time.
 //
-// Sessions are clean. What the broker would keep for an absent client is worth
-// nothing here: batches are resent until the collector acknowledges them, acks
-// are repeated, and states are retained. A kept session would only deliver old
-// duplicates first, and hold memory for clients that never return.
+// Sessions are clean, unless KeepSession asks for another. What the broker would
+// keep for an absent client is worth nothing within the contract: batches are
+// resent until the collector acknowledges them, acks are repeated, and states
+// are retained. A kept session would only deliver old duplicates first, and hold
+// memory for clients that never return. It is for brokers of others, whose
+// messages come once.
 //
 // Messages reach their handlers in the order in which the broker sent them,
 // one at a time, and so a handler must not block; it only enqueues. (The MQTT
@@ -89,7 +95,7 @@ type Client struct {
 
 type subscription struct {
 	filter string
-	handle func(Message)
+	handle func(m Message, done func())
 }
 
 // A connection is one life of the link. The library's client cannot be used
@@ -158,6 +164,22 @@ func (c *Client) Subscribe(filter string, handle func(Message)) {
 	if c.started.Load() {
 		panic("broker: Subscribe after Run")
 	}
+	c.subscriptions = append(c.subscriptions, subscription{filter, func(m Message, done func()) {
+		handle(m)
+		done()
+	}})
+}
+
+// Consume is Subscribe for messages that must not be lost: the broker keeps each
+// of them until done is called, and sends it again on the next connection. It
+// stops sending when too many are not done. Done may be called from any
+// goroutine, at any time; on a connection that is gone it does nothing.
+// Without KeepSession a message that is not done when the connection is lost is
+// lost with it.
+func (c *Client) Consume(filter string, handle func(m Message, done func())) {
+	if c.started.Load() {
+		panic("broker: Consume after Run")
+	}
 	c.subscriptions = append(c.subscriptions, subscription{filter, handle})
 }
 
@@ -224,8 +246,9 @@ func (c *Client) session(ctx context.Context) error {
 		SetUsername(c.cfg.Username).
 		SetPassword(c.cfg.Password).
 		SetProtocolVersion(4).
-		SetCleanSession(true).
-		SetOrderMatters(true). // see Client
+		SetCleanSession(!c.cfg.KeepSession).
+		SetAutoAckDisabled(true). // handlers do it
+		SetOrderMatters(true).    // see Client
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
 		SetKeepAlive(c.cfg.KeepAlive).
@@ -249,6 +272,13 @@ func (c *Client) session(ctx context.Context) error {
 		return nc, err
 	})
 	conn.mqtt = mqtt.NewClient(opts)
+	// Before the connection: of a kept session messages come at once.
+	for _, s := range c.subscriptions {
+		conn.mqtt.AddRoute(s.filter, func(_ mqtt.Client, m mqtt.Message) {
+			c.metrics.received.Inc()
+			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()}, m.Ack)
+		})
+	}
 	token := conn.mqtt.Connect()
 	<-token.Done() // bounded by ConnectTimeout and ctx
 	if handshake != nil && !handshake() {
@@ -314,10 +344,6 @@ func (c *Client) subscribe(ctx context.Context, conn *connection) error {
 	filters := make(map[string]byte, len(c.subscriptions))
 	for _, s := range c.subscriptions {
 		filters[s.filter] = 1 // QoS
-		conn.mqtt.AddRoute(s.filter, func(_ mqtt.Client, m mqtt.Message) {
-			c.metrics.received.Inc()
-			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()})
-		})
 	}
 	token := conn.mqtt.SubscribeMultiple(filters, nil)
 	timer := time.NewTimer(c.cfg.ConnectTimeout)

@@ -94,7 +94,7 @@ func ParseTopic(s string) (Topic, error) {
 	case 3:
 		t = Topic{Site: parts[0], Gateway: parts[1], Leaf: parts[2]}
 		switch t.Leaf {
-		case LeafEvents, LeafAck, LeafStatus:
+		case LeafEvents, LeafAck, LeafStatus, LeafCounters:
 		default:
 			return Topic{}, fmt.Errorf("topic %q: %q is not a topic of a gateway", clip(s), clip(t.Leaf))
 		}

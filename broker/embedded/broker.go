@@ -3,8 +3,8 @@
 // nothing else:
 //
 //   - A gateway logs in with the user name "{site}/{gateway}" and its secret. It
-//     may publish its own events and status, by its last will too, and read its
-//     own acknowledgements. It may not subscribe with a wildcard.
+//     may publish its own events, counters and status, by its last will too, and
+//     read its own acknowledgements. It may not subscribe with a wildcard.
 //   - A service, our own collector or API node, may do everything.
 //   - The client id must be the user name: sessions are resumed, and taken
 //     over, by client id alone. A service may add "." and a word, because

@@ -161,7 +161,7 @@ func mayPublish(user, topic string) bool {
 		return true
 	}
 	site, gateway, ok := strings.Cut(user, "/")
-	return ok && (topic == broker.EventsTopic(site, gateway) || topic == broker.StatusTopic(site, gateway))
+	return ok && (topic == broker.EventsTopic(site, gateway) || topic == broker.StatusTopic(site, gateway) || topic == broker.CountersTopic(site, gateway))
 }
 
 func mayRead(user, filter string) bool {
