@@ -22,6 +22,8 @@ const (
 	maxSensors = 256 // in one status
 	maxSlots   = 500 // in one list of a forecast
 	maxText    = 2000
+
+	maxHorizons = 32 // in the score of a forecast
 )
 
 // Events is a batch of consecutive events of a gateway.

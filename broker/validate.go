@@ -92,6 +92,9 @@ func validateForecast(f *perron.Forecast) error {
 	if len(f.Best) > maxSlots {
 		return invalid("best", strconv.Itoa(len(f.Best)), fmt.Sprintf("at most %d moments", maxSlots))
 	}
+	if f.Score != nil && len(f.Score.Horizons) > maxHorizons {
+		return invalid("score.horizons", strconv.Itoa(len(f.Score.Horizons)), fmt.Sprintf("at most %d", maxHorizons))
+	}
 	return nil
 }
 

@@ -42,6 +42,7 @@ type Store interface {
 	SaveSamples(ctx context.Context, site string, samples []perron.Sample) error
 	Samples(ctx context.Context, site string, from, to time.Time) ([]perron.Sample, error)
 	SaveForecast(ctx context.Context, f perron.Forecast) error
+	Forecasts(ctx context.Context, site string, from, to time.Time) ([]perron.Forecast, error)
 	Losses(ctx context.Context, site string, from, to time.Time) ([]store.Loss, error)
 }
 
@@ -77,6 +78,15 @@ type Rememberer interface {
 	Remember(samples []perron.Sample)
 }
 
+// A Scorer compares forecasts with what came. Truth is what was measured from
+// the start of a day until to; Forecast then scores what a forecast said of
+// those days. It is used by one goroutine.
+type Scorer interface {
+	Truth(from, to time.Time, counts []perron.Count, samples []perron.Sample)
+	Forecast(f *perron.Forecast)
+	Score(now time.Time) perron.Score
+}
+
 // Config of a collector.
 type Config struct {
 	Sites []*perron.Site
@@ -87,7 +97,8 @@ type Config struct {
 	Link          Link
 	NewEstimator  func(*perron.Site) Estimator
 	NewForecaster func(*perron.Site) Forecaster
-	Now           func() time.Time // time.Now by default
+	NewScorer     func(*perron.Site) Scorer // nil: forecasts are not scored
+	Now           func() time.Time          // time.Now by default
 	// Speed is how fast Now goes, in seconds a real second; 0 is 1. More than
 	// that is for demonstrations.
 	Speed float64
@@ -182,6 +193,9 @@ func (c *Collector) Run(ctx context.Context) error {
 		wg.Go(func() { l.out.run(ctx, c) })
 		wg.Go(func() { l.watchActions(ctx) })
 		wg.Go(func() { newKeeper(l).run(ctx) })
+		if c.cfg.NewScorer != nil {
+			wg.Go(func() { newJudge(l).run(ctx) })
+		}
 	}
 	for _, w := range c.order {
 		wg.Go(func() { w.run(ctx) })

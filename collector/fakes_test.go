@@ -163,6 +163,18 @@ func (s *fakeStore) SaveForecast(_ context.Context, f perron.Forecast) error {
 	return s.fail
 }
 
+func (s *fakeStore) Forecasts(_ context.Context, site string, from, to time.Time) ([]perron.Forecast, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []perron.Forecast
+	for _, f := range s.forecasts {
+		if f.Site == site && !f.Origin.Before(from) && f.Origin.Before(to) {
+			out = append(out, f)
+		}
+	}
+	return out, s.fail
+}
+
 func (s *fakeStore) Losses(_ context.Context, site string, from, to time.Time) ([]store.Loss, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -107,6 +107,11 @@ func (l *live) doubts(now time.Time) []perron.Doubt {
 	for _, id := range l.site.Gateways {
 		out = append(out, l.gateways[id].doubts(id, now, l.started)...)
 	}
+	l.mu.Lock()
+	if s := l.score; s != nil && !s.WorseSince.IsZero() {
+		out = append(out, perron.Doubt{Kind: perron.DoubtForecast, Since: s.WorseSince})
+	}
+	l.mu.Unlock()
 	slices.SortFunc(out, func(a, b perron.Doubt) int {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor))
 	})

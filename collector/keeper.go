@@ -168,6 +168,7 @@ func (k *keeper) forecast(ctx context.Context, now time.Time) {
 	}
 	k.l.c.metrics.forecast.Observe(time.Since(began).Seconds())
 	k.l.mu.Lock()
+	f.Score = k.l.score
 	k.l.outlook = outlook{&f, typical}
 	k.l.in.looked = true
 	k.l.mu.Unlock()

@@ -54,11 +54,12 @@ type live struct {
 	known map[outbox]uint64
 
 	mu      sync.Mutex
-	in      inbox   // guarded by mu
-	view    view    // guarded by mu
-	outlook outlook // guarded by mu
-	changed history // guarded by mu
-	mended  mended  // guarded by mu
+	in      inbox         // guarded by mu
+	view    view          // guarded by mu
+	outlook outlook       // guarded by mu
+	score   *perron.Score // guarded by mu; what it points to does not change
+	changed history       // guarded by mu
+	mended  mended        // guarded by mu
 
 	day      *day
 	est      Estimator

@@ -27,6 +27,13 @@ type metrics struct {
 	mend         prometheus.Histogram
 	forecast     prometheus.Histogram
 	refit        prometheus.Histogram
+
+	mae      *prometheus.GaugeVec // site, of, horizon
+	pinball  *prometheus.GaugeVec
+	coverage *prometheus.GaugeVec
+	scored   *prometheus.GaugeVec
+	worse    *prometheus.GaugeVec // site
+	scoring  prometheus.Histogram
 }
 
 // gatewayMetrics are the metrics of one gateway.
@@ -42,6 +49,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
+	}
+	score := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Subsystem: "forecast", Name: name, Help: help}, []string{"site", "of", "horizon"})
 	}
 	seconds := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -74,10 +84,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		mend:         seconds("mend_seconds", "Time to compute samples of today again."),
 		forecast:     seconds("forecast_seconds", "Time to make a forecast."),
 		refit:        seconds("refit_seconds", "Time to learn from the past."),
+		mae:          score("mae", "Mean absolute error of the forecasts of the last four weeks: vehicles a slot, or minutes of wait."),
+		pinball:      score("pinball", "Mean quantile loss (10, 50 and 90 %) of the forecasts of the last four weeks."),
+		coverage:     score("coverage", "Part of what came within the 80 % interval of the forecasts of the last four weeks."),
+		scored:       score("pairs", "Pairs of a forecast and its truth that the scores rest on."),
+		worse: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: "forecast", Name: "worse", Help: "Whether forecasts are clearly worse than they were.",
+		}, []string{"site"}),
+		scoring: seconds("score_seconds", "Time to score forecasts against what came."),
 	}
 	if reg != nil {
 		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors,
-			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit)
+			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit,
+			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring)
 	}
 	return m
 }

@@ -224,6 +224,7 @@ const (
 	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
+	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
 )
 
 // AsOf is the state as it must be shown at now: stale data turns unknown,

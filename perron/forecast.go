@@ -40,6 +40,9 @@ type Forecast struct {
 	Hours    []Slot `json:"hours"`
 	// Best are the best moments that are left today, soonest first.
 	Best []Moment `json:"best"`
+	// Score is how good earlier forecasts were; nil until that is known. It is
+	// published with a forecast and not stored with it.
+	Score *Score `json:"score,omitempty"`
 }
 
 // SlotAt finds the finest slot that contains t.

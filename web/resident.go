@@ -122,6 +122,7 @@ type perronBody struct {
 	Materials []string
 	Weeks     string // what the forecast rests on
 	Since     string
+	Score     string // how often earlier forecasts were right
 	Script    clientData
 }
 
@@ -159,6 +160,9 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	if now.forecast != nil && now.forecast.Weeks > 0 {
 		body.Weeks = v.N("perron.how3", now.forecast.Weeks)
+	}
+	if now.forecast != nil {
+		body.Score = scoreSentence(v.words, now.forecast.Score)
 	}
 	body.Since = s.countedSince(r.Context(), v, site)
 	return s.render(w, r, v, http.StatusOK, "perron", layout{

@@ -19,6 +19,9 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
+// Accuracy Forecasts compared with what came; all of it is 0 when n is
+type Accuracy = perron.Accuracy
+
 // Action defines model for Action.
 type Action = perron.Action
 
@@ -88,6 +91,9 @@ type GatewayStatus = perron.GatewayStatus
 type Health struct {
 	Status string `json:"status"`
 }
+
+// HorizonScore The score of what was said more than `over` and at most `upTo` minutes before
+type HorizonScore = perron.HorizonScore
 
 // Interval An estimate with its 10 % and 90 % quantiles around the median
 type Interval = perron.Interval
@@ -192,6 +198,9 @@ type ProfileCell struct {
 
 // Quality `corrected`: measured, and set right by a recount today; `typical`: no fresh measurement, typicalLevel stands in
 type Quality = perron.Quality
+
+// Score How good the live forecasts of the last four weeks were; absent until it is known
+type Score = perron.Score
 
 // SensorStatus defines model for SensorStatus.
 type SensorStatus = perron.SensorStatus

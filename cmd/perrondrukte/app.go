@@ -224,6 +224,7 @@ func (a *app) addCollector() error {
 		Sites: own, Elsewhere: elsewhere, Store: a.store, Link: link,
 		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
+		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
 		Now:           a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
 	})
 	if err != nil {

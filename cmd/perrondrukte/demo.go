@@ -161,7 +161,15 @@ func makeHistory(ctx context.Context, a *app, yards []*simulate.Yard, weeks int)
 		}
 	}}
 	a.logger.Info(fmt.Sprintf("making %d weeks of history for %d perrons", weeks, len(yards)))
+	since, err := h.since(ctx, yards, weeks, a.now())
+	if err != nil {
+		return err
+	}
 	n, err := h.fill(ctx, yards, weeks, a.now())
+	if err != nil {
+		return err
+	}
+	forecasts, err := h.lookBack(ctx, yards, since, a.now())
 	if err != nil {
 		return err
 	}
@@ -170,7 +178,8 @@ func makeHistory(ctx context.Context, a *app, yards []*simulate.Yard, weeks int)
 	if err != nil {
 		return err
 	}
-	a.logger.Info(fmt.Sprintf("made %d events of history in %.1f s", n+more, time.Since(began).Seconds()))
+	a.logger.Info(fmt.Sprintf("made %d events of history, and %d forecasts as they would have been made then, in %.1f s",
+		n+more, forecasts, time.Since(began).Seconds()))
 	return nil
 }
 

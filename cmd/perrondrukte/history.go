@@ -41,13 +41,9 @@ func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, u
 	g, ctx := errgroup.WithContext(ctx)
 	for i, y := range yards {
 		g.Go(func() error {
-			from := perron.DateOf(until).AddDays(-7 * weeks).Start()
-			extent, err := h.store.Extent(ctx, y.Site.ID)
+			from, err := h.missing(ctx, y.Site.ID, weeks, until)
 			if err != nil {
-				return fmt.Errorf("look for the history of %s: %w", y.Site.ID, err)
-			}
-			if extent.Last.After(from) {
-				from = extent.Last.Add(time.Nanosecond)
+				return err
 			}
 			n, err := h.site(ctx, y, from, until, func(part float64) {
 				mu.Lock()
@@ -70,6 +66,31 @@ func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, u
 	}
 	err = g.Wait()
 	return events, err
+}
+
+// missing is from when on history is to be made.
+func (h *history) missing(ctx context.Context, site string, weeks int, until time.Time) (time.Time, error) {
+	from := perron.DateOf(until).AddDays(-7 * weeks).Start()
+	extent, err := h.store.Extent(ctx, site)
+	if err != nil {
+		return from, fmt.Errorf("look for the history of %s: %w", site, err)
+	}
+	if extent.Last.After(from) {
+		from = extent.Last.Add(time.Nanosecond)
+	}
+	return from, nil
+}
+
+// since is from when on fill will make history, of each yard.
+func (h *history) since(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) ([]time.Time, error) {
+	out := make([]time.Time, len(yards))
+	for i, y := range yards {
+		var err error
+		if out[i], err = h.missing(ctx, y.Site.ID, weeks, until); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.Time, report func(float64)) (int, error) {

@@ -1,0 +1,297 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+const (
+	scoreDays = 28 // that a score is made of
+	// recentDays are set against the scoreDays before them, to see whether
+	// forecasts have become worse.
+	recentDays = 7
+	// ScoreDays is how many days of truth a Scorer makes use of.
+	ScoreDays = scoreDays + recentDays
+
+	aWait = 5.0 // minutes: less is no wait worth telling
+)
+
+// horizons are the leads, in minutes, that are scored together: more than the
+// one before and up to this.
+var horizons = []int{60, 3 * 60, 6 * 60, 24 * 60, 48 * 60, 8 * 24 * 60}
+
+// byHour is the first of the horizons at which forecasts are by the hour.
+const byHour = 5
+
+// A Scorer compares forecasts with what came. It keeps sums by day, not the
+// forecasts. It is not safe for concurrent use.
+type Scorer struct {
+	site     *perron.Site
+	from, to time.Time // of the truth that is known
+	// By the Unix time of the quarter in which it starts; absent where it was
+	// not measured.
+	arrivals map[int64]float64
+	waits    map[int64]float64
+	days     map[perron.Date]*dayTally
+	worse    time.Time
+}
+
+type dayTally [6]struct {
+	arrivals, wait tally
+	idle           int
+}
+
+// A tally sums up pairs of a forecast and its truth.
+type tally struct {
+	n                                 int
+	truth, off, bias, pinball, within float64
+}
+
+// NewScorer returns a Scorer that knows no truth.
+func NewScorer(site *perron.Site) *Scorer {
+	return &Scorer{site: site, days: make(map[perron.Date]*dayTally)}
+}
+
+// Truth says what was measured from the start of a day until to: counts a
+// quarter, gates summed, and samples in order of time. What was scored of
+// those days is forgotten, so that the forecasts of them can be scored (again):
+// all that were made since a week before.
+//
+// A quarter was measured when each third of it has a sample and in none of them
+// staff had closed the site. The vehicles that came are those that went in and
+// those by which the queue grew, where samples at both ends know the queue. The
+// wait is that of the first sample of the quarter; a lower bound is none.
+func (s *Scorer) Truth(from, to time.Time, counts []perron.Count, samples []perron.Sample) {
+	s.from, s.to = from, to
+	s.arrivals, s.waits = make(map[int64]float64), make(map[int64]float64)
+	for d := range s.days {
+		if start := d.Start(); !start.Before(from) && start.Before(to) || d.Before(perron.DateOf(to).AddDays(-ScoreDays-1)) {
+			delete(s.days, d)
+		}
+	}
+	in := make(map[int64]float64, len(counts))
+	for _, c := range counts {
+		in[c.Start.Unix()] += float64(max(0, c.In))
+	}
+	type quarter struct {
+		thirds, closed int
+		start          *perron.Sample // within the first minutes
+	}
+	quarters := make(map[int64]*quarter)
+	for i := range samples {
+		v := &samples[i]
+		start := perron.Quarter.Start(v.At)
+		q := quarters[start.Unix()]
+		if q == nil {
+			q = &quarter{}
+			quarters[start.Unix()] = q
+		}
+		if v.Level == perron.Closed {
+			q.closed++
+			continue
+		}
+		q.thirds |= 1 << min(2, int(v.At.Sub(start)/(5*time.Minute)))
+		if q.start == nil && v.At.Sub(start) < 3*time.Minute && finite(v.Estimate) {
+			q.start = v
+		}
+	}
+	for at, q := range quarters {
+		start := time.Unix(at, 0).UTC()
+		end := perron.Quarter.Next(start)
+		if q.closed > 0 || q.thirds != 7 || start.Before(from) || end.After(to) {
+			continue
+		}
+		grown, known := 0.0, q.start != nil
+		if known {
+			if next := quarters[end.Unix()]; next != nil && next.start != nil {
+				grown = next.start.Queue.Mid - q.start.Queue.Mid
+			} else {
+				known = q.start.Queue.Mid < 0.5 // nobody joins at the very end
+			}
+		}
+		if known {
+			s.arrivals[at] = math.Max(0, in[at]+grown)
+		}
+		if q.start != nil && !q.start.AtLeast {
+			s.waits[at] = q.start.Wait.Mid
+		}
+	}
+}
+
+// Forecast scores what a forecast said of the days of which the truth is
+// known, where the site is open and anything was expected.
+func (s *Scorer) Forecast(f *perron.Forecast) {
+	for i, slots := range [2][]perron.Slot{f.Quarters, f.Hours} {
+		for j := range slots {
+			v := &slots[j]
+			lead := int(v.Start.Sub(f.Origin) / time.Minute)
+			h, _ := slices.BinarySearch(horizons, lead)
+			if lead <= 0 || h >= len(horizons) || !v.Open || v.Basis == perron.QualityUnknown || v.Start.Before(s.from) {
+				continue
+			}
+			if (i == 1) != (h >= byHour) || v.Minutes != slotMinutes && i == 0 {
+				continue // of two days ahead there are quarters and hours
+			}
+			if !v.Start.Before(s.to) {
+				break
+			}
+			s.pair(h, v)
+		}
+	}
+}
+
+// pair compares a slot with its truth, if that is known.
+func (s *Scorer) pair(h int, v *perron.Slot) {
+	d := perron.DateOf(v.Start)
+	day := s.days[d]
+	if day == nil {
+		day = &dayTally{}
+		s.days[d] = day
+	}
+	t := &day[h]
+	came, known := 0.0, true
+	for m := 0; m < v.Minutes; m += slotMinutes {
+		n, ok := s.arrivals[v.Start.Add(time.Duration(m)*time.Minute).Unix()]
+		came, known = came+n, known && ok
+	}
+	if known {
+		t.arrivals.add(v.Arrivals, came)
+	}
+	if wait, ok := s.waits[v.Start.Unix()]; ok {
+		if wait < aWait && v.Wait.High < aWait {
+			t.idle++
+		} else {
+			t.wait.add(v.Wait, wait)
+		}
+	}
+}
+
+// add takes in one pair. The loss of the quantile q of a truth y is
+// q·(y−x) or (1−q)·(x−y), whichever is positive (Koenker and Bassett,
+// "Regression Quantiles", Econometrica 46, 1978); its mean is a proper score
+// (Gneiting and Raftery, JASA 102, 2007, section 6).
+func (t *tally) add(v perron.Interval, truth float64) {
+	loss := func(q, x float64) float64 { return math.Max(q*(truth-x), (1-q)*(x-truth)) }
+	sum := loss(0.1, v.Low) + loss(0.5, v.Mid) + loss(0.9, v.High)
+	if math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return
+	}
+	t.n++
+	t.truth += truth
+	t.off += math.Abs(v.Mid - truth)
+	t.bias += v.Mid - truth
+	t.pinball += sum / 3
+	if truth >= v.Low-1e-9 && truth <= v.High+1e-9 {
+		t.within++
+	}
+}
+
+func (t *tally) sum(o *tally) {
+	t.n += o.n
+	t.truth += o.truth
+	t.off += o.off
+	t.bias += o.bias
+	t.pinball += o.pinball
+	t.within += o.within
+}
+
+func (t *tally) accuracy() perron.Accuracy {
+	if t.n == 0 {
+		return perron.Accuracy{}
+	}
+	n := float64(t.n)
+	round := func(v float64) float64 { return math.Round(v*1000) / 1000 }
+	return perron.Accuracy{
+		N: t.n, Mean: round(t.truth / n), MAE: round(t.off / n), Bias: round(t.bias / n),
+		Pinball: round(t.pinball / n), Coverage: round(t.within / n),
+	}
+}
+
+// Score sums up the last 28 days until the truth that is known ends, and judges
+// whether the last seven have been worse than the four weeks before them. The
+// judgement has hysteresis, and so depends on the one before it.
+func (s *Scorer) Score(now time.Time) perron.Score {
+	today := perron.DateOf(now)
+	from := today.AddDays(1 - scoreDays)
+	out := perron.Score{From: from.Start(), To: today.AddDays(1).Start()}
+	total, days := s.between(from, today)
+	out.Days = days
+	for h, upTo := range horizons {
+		v := perron.HorizonScore{UpTo: upTo, Minutes: slotMinutes, Idle: total[h].idle}
+		if h > 0 {
+			v.Over = horizons[h-1]
+		}
+		if h >= byHour {
+			v.Minutes = 60
+		}
+		v.Arrivals, v.Wait = total[h].arrivals.accuracy(), total[h].wait.accuracy()
+		out.Horizons = append(out.Horizons, v)
+	}
+	recent, _ := s.between(today.AddDays(1-recentDays), today)
+	before, known := s.between(today.AddDays(1-ScoreDays), today.AddDays(-recentDays))
+	if worse := known >= 2*recentDays && isWorse(recent, before, !s.worse.IsZero()); !worse {
+		s.worse = time.Time{}
+	} else if s.worse.IsZero() {
+		s.worse = now
+	}
+	out.WorseSince = s.worse
+	return out
+}
+
+// between sums up days, both included, and counts those with anything in them.
+func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
+	sum = &dayTally{}
+	for d := from; !to.Before(d); d = d.AddDays(1) {
+		day := s.days[d]
+		if day == nil {
+			continue
+		}
+		some := false
+		for h := range day {
+			sum[h].arrivals.sum(&day[h].arrivals)
+			sum[h].wait.sum(&day[h].wait)
+			sum[h].idle += day[h].idle
+			some = some || day[h].arrivals.n > 0 || day[h].wait.n > 0
+		}
+		if some {
+			days++
+		}
+	}
+	return sum, days
+}
+
+// isWorse judges by what is said up to a day ahead. Arrivals: the error, in
+// units of the root of what came (counts scatter by that), is more than 1.5
+// times what it was, or the 80 % interval holds less than 65 % or more than 95 %.
+// Waits: the error is more than 1.6 times and 3 minutes above what it was, or
+// the interval holds less than 60 %; more than 80 % is no fault there, where
+// many waits are short. Once worse it stays so until it is clearly within these
+// bounds.
+func isWorse(recent, before *dayTally, was bool) bool {
+	const enough = 100 // pairs
+	slack, margin := 1.0, 0.0
+	if was {
+		slack, margin = 0.85, 0.03
+	}
+	for h := range horizons[:4] {
+		if r, b := recent[h].arrivals, before[h].arrivals; r.n >= enough && b.n >= enough {
+			now, then := r.accuracy(), b.accuracy()
+			scaled := func(a perron.Accuracy) float64 { return (a.MAE + 0.2) / math.Sqrt(a.Mean+1) }
+			// Of very few vehicles no interval holds 80 %: it holds 0 or not.
+			wide := now.Mean >= 2 && now.Coverage > 0.95-margin
+			if scaled(now) > 1.5*slack*scaled(then) || now.Coverage < 0.65+margin || wide {
+				return true
+			}
+		}
+		if r, b := recent[h].wait, before[h].wait; r.n >= enough && b.n >= enough {
+			now, then := r.accuracy(), b.accuracy()
+			if now.MAE > 1.6*slack*then.MAE && now.MAE > then.MAE+3*slack || now.Coverage < 0.6+margin {
+				return true
+			}
+		}
+	}
+	return false
+}
