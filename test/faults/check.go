@@ -48,6 +48,9 @@ func (s *sequence) check(ctx context.Context) error {
 		for _, e := range g.events {
 			left[g.passage(e)]++
 		}
+		for _, e := range g.twinEvents {
+			left[g.passage(e)]++
+		}
 		for _, e := range g.doubtful {
 			doubtful[g.passage(e)]++
 		}

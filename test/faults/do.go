@@ -23,7 +23,7 @@ func (s *sequence) do(st step) {
 	switch st.fault {
 	case killGateway:
 		s.killAndStart(g.process, st)
-	case killServer:
+	case killServer, killCollector:
 		s.killAndStart(s.server, st)
 	case killAtPublish:
 		// Some time between the arrival and the ack.
@@ -42,22 +42,41 @@ func (s *sequence) do(st step) {
 		done = s.powerCut(s.server, st)
 	case stopGateway:
 		s.stopAndContinue(g.process, st)
+	case killBroker:
+		s.killAndStart(s.broker, st)
+	case stopBroker:
+		s.stopAndContinue(s.broker, st)
+	case stopLong:
+		all := s.processes()
+		s.stopAndContinue(all[st.random%uint64(len(all))], st)
+	case cutCollector:
+		s.spell(s.hub, st, func(w *weather, n int) { w.cut[up] += n; w.cut[down] += n })
+	case resetBroker:
+		s.hub.reset()
 	case stopServer:
 		s.stopAndContinue(s.server, st)
 	case cutBoth:
-		s.spell(g, st, func(w *weather, n int) { w.cut[up] += n; w.cut[down] += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.cut[up] += n; w.cut[down] += n })
 	case cutUp:
-		s.spell(g, st, func(w *weather, n int) { w.cut[up] += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.cut[up] += n })
 	case cutDown:
-		s.spell(g, st, func(w *weather, n int) { w.cut[down] += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.cut[down] += n })
 	case latency:
-		s.spell(g, st, func(w *weather, n int) { w.latency += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.latency += n })
 	case slow:
-		s.spell(g, st, func(w *weather, n int) { w.slow += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.slow += n })
 	case duplicate:
-		s.spell(g, st, func(w *weather, n int) { w.duplicate += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.duplicate += n })
 	case swallow:
-		s.spell(g, st, func(w *weather, n int) { w.swallow += n })
+		s.spell(g.proxy, st, func(w *weather, n int) { w.swallow += n })
+	case reorder:
+		s.spell(g.proxy, st, func(w *weather, n int) { w.reorder += n })
+	case revoke, rotate:
+		done = s.replaceCredential(g, st)
+	case certificate:
+		s.note(s.expire(st))
+	case twins:
+		s.runTwin(g, st)
 	case halfOpen:
 		g.proxy.hang()
 	case reset:
@@ -157,10 +176,10 @@ func (s *sequence) trap(g *yardGateway, st step, p *process, drop bool, delay ti
 }
 
 // spell changes the weather of a link for some time.
-func (s *sequence) spell(g *yardGateway, st step, change func(w *weather, n int)) {
-	g.proxy.set(func(w *weather) { change(w, 1) })
+func (s *sequence) spell(p *proxy, st step, change func(w *weather, n int)) {
+	p.set(func(w *weather) { change(w, 1) })
 	s.pause(st.lasts)
-	g.proxy.set(func(w *weather) { change(w, -1) })
+	p.set(func(w *weather) { change(w, -1) })
 }
 
 // fill leaves no room on the disk of a folder for some time.

@@ -42,14 +42,15 @@ func main() {
 
 // options of a run of many sequences.
 type options struct {
-	n        int
-	seed     uint64 // of the first sequence; the others count on from it
-	parallel int
-	bin      string // folder of the binaries
-	dir      string // for everything that is written
-	keep     bool   // the folders of sequences that are good, too
-	calm     time.Duration
-	only     string // part of the name of the faults that are done
+	n         int
+	seed      uint64 // of the first sequence; the others count on from it
+	parallel  int
+	bin       string // folder of the binaries
+	mosquitto string // path of the other broker
+	dir       string // for everything that is written
+	keep      bool   // the folders of sequences that are good, too
+	calm      time.Duration
+	only      string // part of the name of the faults that are done
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -78,6 +79,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		o.seed = uint64(time.Now().UnixMilli())
 	}
 	var err error
+	if o.mosquitto, err = findMosquitto(); err != nil {
+		return err
+	}
 	if o.dir, err = os.MkdirTemp("", "perrondrukte-faults-"); err != nil {
 		return err
 	}
@@ -105,6 +109,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintln(out)
 	}
 	return fmt.Errorf("%d of %d sequences failed; their files are in %s", len(failed), o.n, o.dir)
+}
+
+func findMosquitto() (string, error) {
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/mosquitto")
+	}
+	if err != nil {
+		return "", errors.New("mosquitto is not installed; install it with: apt-get install mosquitto")
+	}
+	return path, nil
 }
 
 // build makes the binaries from the source tree around the working directory.
@@ -138,7 +153,7 @@ func runAll(ctx context.Context, o options, out io.Writer) (total *tally, failed
 			p := newPlan(seed, o.only)
 			dir := filepath.Join(o.dir, fmt.Sprint(seed))
 			began := time.Now()
-			r, err := runSequence(ctx, p, o.bin, dir, o.calm)
+			r, err := runSequence(ctx, p, o, dir)
 			if ctx.Err() != nil {
 				return
 			}

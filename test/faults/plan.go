@@ -39,7 +39,51 @@ const (
 	damageOutbox  fault = "outbox damaged"
 	powerGateway  fault = "power cut of a gateway"
 	powerServer   fault = "power cut of the server"
+	killCollector fault = "kill -9 of the collector"
+	killBroker    fault = "kill -9 of the broker, which forgets all sessions"
+	stopBroker    fault = "SIGSTOP of the broker"
+	cutCollector  fault = "link between broker and collector cut"
+	resetBroker   fault = "connections of the collector reset"
+	stopLong      fault = "SIGSTOP for a minute"
+	reorder       fault = "batches out of order"
+	revoke        fault = "credential revoked while connected, and issued again"
+	rotate        fault = "credential replaced while connected"
+	certificate   fault = "certificate of the broker expired, then renewed"
+	twins         fault = "two gateways with the same name"
 )
+
+// A shape is what the server is made of.
+type shape string
+
+const (
+	whole   shape = "one process"
+	apart   shape = "broker and collector apart"
+	foreign shape = "Mosquitto, which keeps nothing on disk"
+	secure  shape = "TLS"
+)
+
+// shapes are all of them with how often they are drawn.
+var shapes = []struct {
+	shape
+	weight int
+}{{whole, 6}, {apart, 2}, {foreign, 3}, {secure, 2}}
+
+// fits says whether a fault can be done to a shape.
+func (f fault) fits(s shape) bool {
+	switch f {
+	case killBroker, stopBroker, cutCollector, resetBroker, killCollector:
+		return s == apart || s == foreign
+	case killServer:
+		return s == whole || s == secure
+	case revoke, rotate:
+		return s != foreign
+	case certificate:
+		return s == secure
+	case killAtPublish, killAtPuback, killAtAck, killAtStored, duplicate, swallow, reorder:
+		return s != secure // the proxy cannot look into it
+	}
+	return true
+}
 
 type weighted struct {
 	fault
@@ -71,6 +115,17 @@ var faults = []weighted{
 	{damageOutbox, 2},
 	{powerGateway, 10},
 	{powerServer, 8},
+	{killCollector, 10},
+	{killBroker, 14},
+	{stopBroker, 6},
+	{cutCollector, 8},
+	{resetBroker, 6},
+	{stopLong, 1},
+	{reorder, 6},
+	{revoke, 2},
+	{rotate, 4},
+	{certificate, 24},
+	{twins, 4},
 }
 
 // A step is a fault at a moment after the beginning.
@@ -85,8 +140,10 @@ type step struct {
 // A plan says all that will be done.
 type plan struct {
 	seed     uint64
+	shape    shape
 	speed    float64 // of the replay; 0 is as fast as possible
 	gateways [][]perron.Event
+	twins    [][]perron.Event // of second gateways with the name of the first
 	steps    []step
 	// patient waits at the end for connections that hang; else they break, and
 	// the gateways start again.
@@ -111,20 +168,11 @@ func newPlan(seed uint64, only string) *plan {
 		passages *= 20
 	}
 	for g := range 1 + r.IntN(3) {
-		events := make([]perron.Event, passages)
-		for i := range events {
-			e := &events[i]
-			// Whole seconds: many passages have the same stamp.
-			e.Time = from.Add(time.Duration(r.Int64N(int64(recorded))).Truncate(time.Second))
-			e.Kind, e.Sensor = perron.In, fmt.Sprintf("gate-%d-in", g+1)
-			if r.IntN(2) == 0 {
-				e.Kind, e.Sensor = perron.Out, fmt.Sprintf("gate-%d-out", g+1)
-			}
-		}
-		slices.SortStableFunc(events, func(a, b perron.Event) int { return a.Time.Compare(b.Time) })
-		p.gateways = append(p.gateways, events)
+		p.gateways = append(p.gateways, passagesOf(r, g, passages, from, recorded))
+		// Another day, so that what is stored tells them apart.
+		p.twins = append(p.twins, passagesOf(r, g, 50+r.IntN(200), from.AddDate(0, -1, 0), recorded))
 	}
-	drawn := slices.DeleteFunc(slices.Clone(faults), func(f weighted) bool { return !strings.Contains(string(f.fault), only) })
+	drawn := p.draw(r, only)
 	weights := 0
 	for _, f := range drawn {
 		weights += f.weight
@@ -140,6 +188,12 @@ func newPlan(seed uint64, only string) *plan {
 		}
 		s.after = time.Duration(r.Int64N(int64(span)))
 		s.lasts = time.Duration(50+r.IntN(2000)) * time.Millisecond
+		switch {
+		case s.fault == stopLong:
+			s.lasts = time.Minute
+		case s.fault == revoke && r.IntN(2) == 0:
+			s.lasts = 12 * time.Second // until the broker looks
+		}
 		s.gateway = r.IntN(len(p.gateways))
 		s.random = r.Uint64()
 		p.steps = append(p.steps, s)
@@ -148,20 +202,66 @@ func newPlan(seed uint64, only string) *plan {
 	return p
 }
 
+// passagesOf draws the passages of a gateway, in the order of their times.
+func passagesOf(r *rand.Rand, gateway, n int, from time.Time, over time.Duration) []perron.Event {
+	events := make([]perron.Event, n)
+	for i := range events {
+		e := &events[i]
+		// Whole seconds: many passages have the same stamp.
+		e.Time = from.Add(time.Duration(r.Int64N(int64(over))).Truncate(time.Second))
+		e.Kind, e.Sensor = perron.In, fmt.Sprintf("gate-%d-in", gateway+1)
+		if r.IntN(2) == 0 {
+			e.Kind, e.Sensor = perron.Out, fmt.Sprintf("gate-%d-out", gateway+1)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b perron.Event) int { return a.Time.Compare(b.Time) })
+	return events
+}
+
+// draw chooses the shape, and returns the faults that can be done to it.
+func (p *plan) draw(r *rand.Rand, only string) []weighted {
+	fitting := func(s shape) []weighted {
+		return slices.DeleteFunc(slices.Clone(faults), func(f weighted) bool {
+			return !f.fits(s) || !strings.Contains(string(f.fault), only)
+		})
+	}
+	weights := 0
+	for _, s := range shapes {
+		if len(fitting(s.shape)) > 0 {
+			weights += s.weight
+		}
+	}
+	n := r.IntN(weights)
+	for _, s := range shapes {
+		f := fitting(s.shape)
+		if len(f) == 0 {
+			continue
+		}
+		if n -= s.weight; n < 0 {
+			p.shape = s.shape
+			return f
+		}
+	}
+	panic("the weights do not add up")
+}
+
 func (p *plan) has(f fault, gateway int) bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.fault == f && (gateway < 0 || s.gateway == gateway) })
 }
 
 func (p *plan) passages() (n int) {
-	for _, g := range p.gateways {
+	for i, g := range p.gateways {
 		n += len(g)
+		if p.has(twins, i) {
+			n += len(p.twins[i])
+		}
 	}
 	return n
 }
 
 func (p *plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  plan: %d gateways with %d passages, speed %g, patient %v\n", len(p.gateways), p.passages(), p.speed, p.patient)
+	fmt.Fprintf(&b, "  plan: %s, %d gateways with %d passages, speed %g, patient %v\n", p.shape, len(p.gateways), p.passages(), p.speed, p.patient)
 	for _, s := range p.steps {
 		fmt.Fprintf(&b, "  %7.3f s  gateway %d  %s (%s)\n", s.after.Seconds(), s.gateway+1, s.fault, s.lasts)
 	}

@@ -18,16 +18,16 @@ type process struct {
 	name string // for people
 	bin  string
 	args []string
-	// heard is called for each line that is logged. It must not block.
-	heard func(msg, addr string)
-	log   *os.File
-	disk  *disk // whose writes are followed; nil for none
+	log  *os.File
+	disk *disk // whose writes are followed; nil for none
 
 	// turn is held by the fault that is done to the process. Without it the
 	// process is started again when it has ended.
 	turn sync.Mutex
 
 	mu      sync.Mutex
+	heard   func(msg, addr string)
+	said    []logged // before heard was set
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when cmd has ended
 	spoke   chan struct{} // closed when cmd has logged something
@@ -44,33 +44,52 @@ func newProcess(dir, name, bin string, args ...string) (*process, error) {
 	}
 	ended := make(chan struct{})
 	close(ended)
-	return &process{name: name, bin: bin, args: append(args, "--log-format", "json"), log: f, ended: ended, killed: true}, nil
+	return &process{name: name, bin: bin, args: args, log: f, ended: ended, killed: true}, nil
 }
 
 // Write takes in what the process logs.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
-	spoke := p.spoke
+	spoke, heard := p.spoke, p.heard
 	p.spoke = nil
+	for line := range bytes.Lines(b) { // a logger writes whole lines
+		var l logged
+		if heard == nil && len(p.said) < 100 && json.Unmarshal(line, &l) == nil {
+			p.said = append(p.said, l)
+		}
+	}
 	p.mu.Unlock()
 	if spoke != nil {
 		close(spoke)
 	}
-	for line := range bytes.Lines(b) { // a logger writes whole lines
-		var l struct{ Msg, Addr string }
-		if json.Unmarshal(line, &l) == nil && p.heard != nil {
-			p.heard(l.Msg, l.Addr)
+	for line := range bytes.Lines(b) {
+		var l logged
+		if heard != nil && json.Unmarshal(line, &l) == nil {
+			heard(l.Msg, l.Addr)
 		}
 	}
 	return p.log.Write(b)
 }
 
+// logged is what is looked at of a line that is logged.
+type logged struct{ Msg, Addr string }
+
+// hear has f called for each line that is logged, the first ones included. It
+// must not block.
+func (p *process) hear(f func(msg, addr string)) {
+	p.mu.Lock()
+	said := p.said
+	p.heard, p.said = f, nil
+	p.mu.Unlock()
+	for _, l := range said {
+		f(l.Msg, l.Addr)
+	}
+}
+
 // start runs the process. It has ended, or was never run.
 func (p *process) start() error {
 	cmd := exec.Command(p.bin, p.args...)
-	// The signal comes when the thread that starts the process ends, which no
-	// thread of this program does before the program itself.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	dieWithUs(cmd)
 	cmd.Stdout, cmd.Stderr = p, p
 	begin := func() error { return nil }
 	if p.disk != nil {
@@ -144,6 +163,13 @@ func (p *process) again() error {
 		return nil
 	}
 	return p.start()
+}
+
+// allow says whether it may be started again when it has ended.
+func (p *process) allow(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closing = !yes
 }
 
 // done says whether it has come to its end by itself, with success.

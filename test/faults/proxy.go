@@ -98,6 +98,7 @@ type weather struct {
 	slow      int
 	duplicate int
 	swallow   int
+	reorder   int
 }
 
 // A proxy is the link of one gateway. Its address stays while servers come and
@@ -105,6 +106,7 @@ type weather struct {
 type proxy struct {
 	listener net.Listener
 	ctx      context.Context
+	raw      bool // what passes is encrypted: pieces of it are taken for packets
 	wg       sync.WaitGroup
 
 	mu       sync.Mutex
@@ -125,15 +127,16 @@ type link struct {
 	halfOpen bool // nothing passes any more and nobody is told
 	done     chan struct{}
 	once     sync.Once
+	held     frame // a batch that is to come later, guarded by p.mu
 }
 
-func newProxy(ctx context.Context, seed uint64) (*proxy, error) {
+func newProxy(ctx context.Context, seed uint64, raw bool) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	p := &proxy{
-		listener: l, ctx: ctx, changed: make(chan struct{}), links: make(map[*link]bool),
+		listener: l, ctx: ctx, raw: raw, changed: make(chan struct{}), links: make(map[*link]bool),
 		random: rand.New(rand.NewPCG(seed, 1)),
 	}
 	p.wg.Go(p.accept)
@@ -245,11 +248,20 @@ func (l *link) close(hard bool) {
 	})
 }
 
+func (p *proxy) read(r *bufio.Reader) (frame, error) {
+	if !p.raw {
+		return readFrame(r)
+	}
+	b := make([]byte, 16<<10)
+	n, err := r.Read(b)
+	return b[:n], err
+}
+
 // pump moves frames in one direction until the connection ends.
 func (l *link) pump(d direction) {
 	r := bufio.NewReaderSize(l.ends[1-d], 64<<10)
 	for {
-		f, err := readFrame(r)
+		f, err := l.p.read(r)
 		w, ok := l.wait(d)
 		if !ok {
 			return // half-open: the other end is not told
@@ -289,6 +301,9 @@ func (l *link) wait(d direction) (weather, bool) {
 // pass does to a frame what the weather says. It is false when the link broke.
 func (l *link) pass(d direction, f frame, w weather) bool {
 	p := l.p
+	if p.raw {
+		return l.send(d, f, w)
+	}
 	p.mu.Lock()
 	sprung := p.trap
 	if sprung != nil && sprung.match(d, f) {
@@ -304,6 +319,17 @@ func (l *link) pass(d direction, f frame, w weather) bool {
 		if w.duplicate > 0 {
 			again = append(again, f, p.captured[p.random.IntN(len(p.captured))])
 		}
+	}
+	if w.reorder > 0 && len(again) == 0 && l.held == nil && d == up && f.publishes("events") && p.random.IntN(2) == 0 {
+		l.held = f
+		p.mu.Unlock()
+		// It is overtaken by the next one, if that comes soon.
+		time.AfterFunc(50*time.Millisecond, func() {
+			if !l.release(w) {
+				l.close(true)
+			}
+		})
+		return true
 	}
 	lose := w.swallow > 0 && p.random.IntN(2) == 0
 	p.mu.Unlock()
@@ -332,7 +358,16 @@ func (l *link) pass(d direction, f frame, w weather) bool {
 			return false
 		}
 	}
-	return true
+	return d != up || l.release(w)
+}
+
+// release sends the batch that was held back, if any.
+func (l *link) release(w weather) bool {
+	l.p.mu.Lock()
+	f := l.held
+	l.held = nil
+	l.p.mu.Unlock()
+	return f == nil || l.send(up, f, w)
 }
 
 // send writes a frame to the reader of a direction. Nothing comes between its

@@ -12,13 +12,15 @@ type tally struct {
 	risked, gone                                        int
 	shown                                               uint64
 	faults                                              map[fault]int
+	shapes                                              map[shape]int
 	longest, sum                                        time.Duration
 }
 
-func newTally() *tally { return &tally{faults: make(map[fault]int)} }
+func newTally() *tally { return &tally{faults: make(map[fault]int), shapes: make(map[shape]int)} }
 
 func (t *tally) add(p *plan, r result, took time.Duration) {
 	t.sequences++
+	t.shapes[p.shape]++
 	t.gateways += len(p.gateways)
 	t.passages += p.passages()
 	t.lost += r.lost
@@ -42,6 +44,9 @@ func (t *tally) print(w io.Writer, took time.Duration) {
 	mean := t.sum / time.Duration(max(t.sequences, 1))
 	fmt.Fprintf(w, "\n| sequences | %d, in %s (mean %s, longest %s) |\n|---|---|\n", t.sequences,
 		took.Round(time.Second), mean.Round(100*time.Millisecond), t.longest.Round(100*time.Millisecond))
+	for _, s := range shapes {
+		fmt.Fprintf(w, "| – with %s | %d |\n", s.shape, t.shapes[s.shape])
+	}
 	fmt.Fprintf(w, "| gateways | %d |\n", t.gateways)
 	fmt.Fprintf(w, "| faults | %d |\n", all)
 	for _, f := range faults {

@@ -4,21 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 const site = "yard"
-
-// serverStore is the name of the store in the server's data folder.
-const serverStore = "perrondrukte.db"
 
 // Small disks for the sequences in which one gets full.
 const (
@@ -29,11 +22,16 @@ const (
 // A sequence is a plan being carried out.
 type sequence struct {
 	result
-	plan     *plan
-	bin, dir string
-	server   *process
-	gateways []*yardGateway
-	ctx      context.Context
+	plan      *plan
+	bin, dir  string
+	server    *process // without the broker unless the shape has it within
+	broker    *process // nil when the server has it within
+	hub       *proxy   // between broker and collector, if they are apart
+	config    string   // the file with which credentials are issued
+	gateways  []*yardGateway
+	authority *authority // with TLS
+	mosquitto string     // its binary
+	ctx       context.Context
 
 	mu    sync.Mutex
 	disks bool // a disk was full, so that a process may have ended
@@ -43,21 +41,26 @@ type sequence struct {
 // A yardGateway is a gateway with its link and its part of the recording.
 type yardGateway struct {
 	*process
-	n        int // from 1
-	dir      string
-	proxy    *proxy
-	secret   string
-	disk     sync.Mutex // held while it is full
-	mounted  bool
-	events   []perron.Event
-	played   int            // events of outboxes that were taken away
-	doubtful []perron.Event // held by them, and not acknowledged
-	stage    int
+	n       int // from 1
+	dir     string
+	proxy   *proxy
+	secret  string
+	disk    sync.Mutex // held while it is full
+	mounted bool
+	events  []perron.Event
+	twin    *process // a second gateway with the same name, unless nil
+	// what the twin sees, and the file of what the gateway still has to see
+	twinEvents []perron.Event
+	recording  string
+	played     int            // events of outboxes that were taken away
+	doubtful   []perron.Event // held by them, and not acknowledged
+	stage      int
+	trust      sync.Mutex // held while its credential changes
 }
 
 // runSequence carries out a plan in a folder of its own and compares.
-func runSequence(ctx context.Context, p *plan, bin, dir string, calm time.Duration) (_ result, err error) {
-	s := &sequence{plan: p, bin: bin, dir: dir, result: result{done: make(map[fault]int)}}
+func runSequence(ctx context.Context, p *plan, o options, dir string) (_ result, err error) {
+	s := &sequence{plan: p, bin: o.bin, mosquitto: o.mosquitto, dir: dir, result: result{done: make(map[fault]int)}}
 	ctx, cancel := context.WithCancel(ctx)
 	s.ctx = ctx
 	defer func() {
@@ -84,11 +87,16 @@ func runSequence(ctx context.Context, p *plan, bin, dir string, calm time.Durati
 		})
 	}
 	wg.Wait()
-	if err := s.quiet(calm); err != nil {
+	if err := s.quiet(o.calm); err != nil {
 		return s.result, err
 	}
 	if err := s.server.stop(time.Minute); err != nil {
 		return s.result, err
+	}
+	if s.broker != nil {
+		if err := s.broker.stop(time.Minute); err != nil {
+			return s.result, err
+		}
 	}
 	if err := s.complaints(); err != nil {
 		return s.result, err
@@ -98,8 +106,14 @@ func runSequence(ctx context.Context, p *plan, bin, dir string, calm time.Durati
 
 func (s *sequence) processes() []*process {
 	all := []*process{s.server}
+	if s.broker != nil {
+		all = append(all, s.broker)
+	}
 	for _, g := range s.gateways {
 		all = append(all, g.process)
+		if g.twin != nil {
+			all = append(all, g.twin)
+		}
 	}
 	return all
 }
@@ -132,123 +146,6 @@ func (s *sequence) keep(u *process) {
 	}
 }
 
-// prepare writes the files and starts the processes.
-func (s *sequence) prepare() error {
-	server := filepath.Join(s.dir, "server")
-	if err := os.MkdirAll(server, 0o750); err != nil {
-		return err
-	}
-	if s.plan.has(fullServer, -1) {
-		if err := mount(server, serverDisk); err == nil {
-			s.disks = true
-		}
-	}
-	var names, gates []string
-	for i := range s.plan.gateways {
-		names = append(names, fmt.Sprintf("gateway-%d", i+1))
-		gates = append(gates, fmt.Sprintf("{id: gate-%[1]d, name: Gate %[1]d, sensors: [gate-%[1]d-in, gate-%[1]d-out]}", i+1))
-	}
-	const always = `["00:00-24:00"]`
-	config := filepath.Join(s.dir, "server.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `data_dir: %[1]s
-listen: {http: "127.0.0.1:0", metrics: ""}
-broker: {embedded: {listen: "127.0.0.1:0"}}
-sites:
-  - id: %[2]s
-    name: Yard
-    bays: 40
-    gateways: [%[3]s]
-    gates: [%[4]s]
-    hours: {weekly: {monday: %[5]s, tuesday: %[5]s, wednesday: %[5]s, thursday: %[5]s, friday: %[5]s, saturday: %[5]s, sunday: %[5]s}}
-`, server, site, strings.Join(names, ", "), strings.Join(gates, ", "), always), 0o600); err != nil {
-		return err
-	}
-	for i, events := range s.plan.gateways {
-		g := &yardGateway{n: i + 1, events: events, dir: filepath.Join(s.dir, names[i])}
-		secret, err := exec.CommandContext(s.ctx, filepath.Join(s.bin, "perrondrukte"),
-			"gateway", "add", "--config", config, "--secret-only", site, names[i]).Output()
-		if err != nil {
-			return fmt.Errorf("gateway add: %w", err)
-		}
-		g.secret = strings.TrimSpace(string(secret))
-		if err := os.MkdirAll(g.dir, 0o750); err != nil {
-			return err
-		}
-		if s.plan.has(fullGateway, i) {
-			g.mounted = mount(g.dir, gatewayDisk) == nil
-		}
-		if g.proxy, err = newProxy(s.ctx, s.plan.seed+uint64(i)); err != nil {
-			return err
-		}
-		s.gateways = append(s.gateways, g)
-		if g.process, err = newProcess(s.dir, names[i], filepath.Join(s.bin, "perron-gateway"),
-			"run", "--once", "--config", filepath.Join(s.dir, names[i]+".yaml")); err != nil {
-			return err
-		}
-		if s.plan.has(powerGateway, i) {
-			g.process.disk = newDisk(g.dir, gateway.OutboxFile)
-		}
-		if err := s.record(g); err != nil {
-			return err
-		}
-	}
-	var err error
-	if s.server, err = newProcess(s.dir, "server", filepath.Join(s.bin, "perrondrukte"), "serve", "--config", config); err != nil {
-		return err
-	}
-	if s.plan.has(powerServer, -1) {
-		s.server.disk = newDisk(server, serverStore)
-	}
-	listens := make(chan struct{})
-	var once sync.Once
-	s.server.heard = func(msg, addr string) {
-		if msg == "broker listens" {
-			for _, g := range s.gateways {
-				g.proxy.setTarget(addr)
-			}
-			once.Do(func() { close(listens) })
-		}
-	}
-	if err := s.server.start(); err != nil {
-		return err
-	}
-	limit := time.NewTimer(2 * time.Minute)
-	defer limit.Stop()
-	select {
-	case <-listens:
-	case <-s.server.ended:
-		return errors.New("the server ended before it listened")
-	case <-limit.C:
-		return errors.New("the server does not listen after two minutes")
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	}
-	for _, g := range s.gateways {
-		if err := g.start(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// record writes what is still to be played, and the gateway's configuration.
-func (s *sequence) record(g *yardGateway) error {
-	g.stage++
-	name := fmt.Sprintf("gateway-%d", g.n)
-	recording := filepath.Join(s.dir, fmt.Sprintf("%s-%d.csv", name, g.stage))
-	if err := writeRecording(recording, g.events[g.played:]); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(s.dir, name+".yaml"), fmt.Appendf(nil, `site: %s
-gateway: %s
-data_dir: %s
-broker: {url: "tcp://%s", password: %q}
-source:
-  driver: replay
-  replay: {file: %s, speed: %g, shift: keep, time: {column: t, layout: "2006-01-02T15:04:05Z07:00", zone: UTC}, sensor: {column: sensor}, kind: {column: kind}}
-`, site, name, g.dir, g.proxy.addr(), g.secret, recording, s.plan.speed), 0o600)
-}
-
 // quiet waits until all that was recorded is acknowledged.
 func (s *sequence) quiet(limit time.Duration) error {
 	for _, g := range s.gateways {
@@ -276,6 +173,18 @@ func (s *sequence) quiet(limit time.Duration) error {
 				return s.ctx.Err()
 			}
 		}
+		if g.twin == nil {
+			continue
+		}
+		// The name is free, and what the second gateway saw can be sent.
+		for g.twin.allow(true); !g.twin.done(); {
+			if time.Now().After(end) {
+				return errors.Join(fmt.Errorf("%s has not sent everything %s after the faults ended", g.twin.name, limit), s.complaints())
+			}
+			if !s.pause(50 * time.Millisecond) {
+				return s.ctx.Err()
+			}
+		}
 	}
 	return nil
 }
@@ -288,7 +197,7 @@ func (s *sequence) complaints() error {
 	errs := s.errs
 	for _, u := range s.processes() {
 		u.mu.Lock()
-		full := u == s.server && s.disks
+		full := (u == s.server || u == s.broker) && s.disks
 		for _, g := range s.gateways {
 			full = full || g.process == u && g.mounted
 		}
@@ -309,13 +218,23 @@ func (s *sequence) close() error {
 		if g.process != nil {
 			g.end()
 		}
-		g.proxy.close()
+		if g.twin != nil {
+			g.twin.end()
+		}
+		if g.proxy != nil {
+			g.proxy.close()
+		}
 		if g.mounted {
 			errs = append(errs, unmount(g.dir))
 		}
 	}
-	if s.server != nil {
-		s.server.end()
+	for _, u := range []*process{s.server, s.broker} {
+		if u != nil {
+			u.end()
+		}
+	}
+	if s.hub != nil {
+		s.hub.close()
 	}
 	if s.disks {
 		errs = append(errs, unmount(filepath.Join(s.dir, "server")))

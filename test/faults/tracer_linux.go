@@ -59,6 +59,10 @@ func becomeTraced(args []string) error {
 	return syscall.Exec(args[0], args, os.Environ())
 }
 
+// dieWithUs has a process killed when this one ends. The signal comes when the
+// thread that starts it ends, which no thread here does before the program.
+func dieWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
 // traced changes a command so that its syncs are reported to synced, before
 // they take effect. The result is to be called once it has been started, and
 // blocks until the reports are being taken.
