@@ -34,6 +34,14 @@ func validateStatus(s *perron.GatewayStatus) error {
 		if !word(string(sensor.Health)) {
 			return invalid(fmt.Sprintf("sensors[%d].health", i), string(sensor.Health), "a health")
 		}
+		if n := len(sensor.Gaps); n > perron.MaxGaps {
+			return invalid(fmt.Sprintf("sensors[%d].gaps", i), strconv.Itoa(n), fmt.Sprintf("at most %d gaps", perron.MaxGaps))
+		}
+		for k, g := range sensor.Gaps {
+			if !word(g.Kind) {
+				return invalid(fmt.Sprintf("sensors[%d].gaps[%d].kind", i, k), g.Kind, "a kind")
+			}
+		}
 	}
 	return nil
 }

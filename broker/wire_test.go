@@ -138,7 +138,7 @@ func TestStatesRoundTrip(t *testing.T) {
 	synced := true
 	status := perron.GatewayStatus{
 		Site: "poort", Gateway: "pi-1", At: noon, Online: true, Version: "1.2", Epoch: "e", Waiting: 3, OldestWaiting: noon,
-		ClockSynced: &synced, Sensors: []perron.SensorStatus{{Sensor: "main-in", Health: perron.SensorOK, Last: noon, Events: 9}},
+		ClockSynced: &synced, Sensors: []perron.SensorStatus{{Sensor: "main-in", Health: perron.SensorOK, Last: noon, Events: 9, Gaps: []perron.CounterGap{{Kind: "reset", From: noon, To: noon, Counted: 3, Missed: true}}}},
 	}
 	check(t, status, EncodeStatus, DecodeStatus)
 	check(t, perron.Busyness{

@@ -107,3 +107,38 @@ func TestUnsettledEventsCountOnceAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// A device that counts by itself may have begun at zero again: staff hear of it
+// until the day is over.
+func TestGapOfCounterIsDoubtedForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newFakeStore(), at(saturday), nil)
+		r.well()
+		from := r.now().Add(-time.Minute)
+		gaps := []perron.CounterGap{
+			{Kind: "forward", From: from.Add(-24 * time.Hour), To: from.Add(-23 * time.Hour), Counted: 40},
+			{Kind: "forward", From: from, To: from.Add(10 * time.Second), Counted: 7},
+			{Kind: "reset", From: from.Add(20 * time.Second), To: from.Add(40 * time.Second), Counted: 2, Missed: true},
+		}
+		say := func(health perron.SensorHealth) {
+			r.status("pi-1", func(s *perron.GatewayStatus) {
+				s.Sensors = []perron.SensorStatus{{Sensor: "main-in", Health: health, Since: from, Gaps: gaps}}
+			})
+			r.status("pi-2", nil)
+			r.settle()
+		}
+		say(perron.SensorSilent)
+		b := r.shown()
+		if got := doubts(b); got != "[counter_gap pi-1/main-in 9 sensor_silent pi-1/main-in]" {
+			t.Fatalf("doubts %s", got)
+		}
+		if d := b.Doubts[0]; !d.Since.Equal(from) {
+			t.Errorf("gap: %+v", d)
+		}
+		time.Sleep(24 * time.Hour)
+		say(perron.SensorOK)
+		if got := doubts(r.shown()); got != "[]" {
+			t.Errorf("the day after: doubts %s", got)
+		}
+	})
+}

@@ -161,14 +161,35 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 		add(perron.DoubtEdges, time.Time{}, s.LostEdges-since.lostEdges)
 	}
 	for _, sensor := range s.Sensors {
+		if d, ok := gapsOf(sensor.Gaps, now); ok {
+			d.Gateway, d.Sensor = id, sensor.Sensor
+			out = append(out, d)
+		}
 		kind := perron.DoubtSensor
 		switch sensor.Health {
 		case perron.SensorOK, perron.SensorFinished:
 			continue
 		case perron.SensorStuck:
 			kind = perron.DoubtStuck
+		case perron.SensorSilent:
+			kind = perron.DoubtSilent
 		}
 		out = append(out, perron.Doubt{Kind: kind, Gateway: id, Sensor: sensor.Sensor, Since: sensor.Since})
 	}
 	return out
+}
+
+// gapsOf is the doubt that the gaps of a counter leave about today.
+func gapsOf(gaps []perron.CounterGap, now time.Time) (d perron.Doubt, ok bool) {
+	for _, g := range gaps {
+		if perron.DateOf(g.To) != perron.DateOf(now) {
+			continue
+		}
+		if !ok {
+			d = perron.Doubt{Kind: perron.DoubtCounter, Since: g.From}
+		}
+		d.Count += g.Counted
+		ok = true
+	}
+	return d, ok
 }

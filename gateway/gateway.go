@@ -63,6 +63,9 @@ type Sink interface {
 	Fault(input string, err error)
 	// Blind says that it cannot be noticed when edges of an input are lost.
 	Blind(input string)
+	// Report says how a sensor does whose events come ready-made, and where there
+	// are gaps in what its device counted: the sink's from then on.
+	Report(sensor string, health perron.SensorHealth, gaps []perron.CounterGap)
 }
 
 // A Link is the connection to a broker, as broker.Client is. Subscribe and OnUp

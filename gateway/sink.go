@@ -100,6 +100,12 @@ func (s *sink) Blind(input string) {
 	s.mu.Unlock()
 }
 
+func (s *sink) Report(sensor string, health perron.SensorHealth, gaps []perron.CounterGap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.machine.Report(sensor, health, gaps, s.now())
+}
+
 func (s *sink) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -109,7 +109,7 @@ func (r *reporter) essence(st perron.GatewayStatus) perron.GatewayStatus {
 	}
 	sensors := make([]perron.SensorStatus, len(st.Sensors))
 	for i, s := range st.Sensors {
-		sensors[i] = perron.SensorStatus{Sensor: s.Sensor, Health: s.Health}
+		sensors[i] = perron.SensorStatus{Sensor: s.Sensor, Health: s.Health, Gaps: s.Gaps}
 	}
 	st.Sensors = sensors
 	return st

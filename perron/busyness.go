@@ -225,6 +225,8 @@ const (
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
+	DoubtSilent   DoubtKind = "sensor_silent"    // the device of a sensor does not answer
+	DoubtCounter  DoubtKind = "counter_gap"      // a device that counts by itself may have missed some; Count are at estimated times
 )
 
 // AsOf is the state as it must be shown at now: stale data turns unknown,

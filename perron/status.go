@@ -44,6 +44,7 @@ const (
 	SensorStuck    SensorHealth = "stuck"    // active for longer than its limit
 	SensorChatter  SensorHealth = "chatter"  // bounces far more than it passes
 	SensorFault    SensorHealth = "fault"    // cannot be read
+	SensorSilent   SensorHealth = "silent"   // its device does not answer
 	SensorFinished SensorHealth = "finished" // a replay that has reached its end
 )
 
@@ -55,4 +56,27 @@ type SensorStatus struct {
 	Last   time.Time    `json:"last,omitzero"`  // last event
 	Events uint64       `json:"events"`         // since the gateway started
 	Active bool         `json:"active"`         // level now
+	// Gaps are the last times in which a device that counts by itself may have
+	// counted more than is known, or in which it is not known when; the newest is
+	// the last.
+	Gaps []CounterGap `json:"gaps,omitempty"`
+}
+
+// MaxGaps is how many a [SensorStatus] has at most.
+const MaxGaps = 8
+
+// A CounterGap is a time in which a sensor that is a counter of its own was not
+// read, or after which its value does not fit the one before.
+type CounterGap struct {
+	// Kind is what was found at its end, one of the kinds of package counter.
+	Kind string `json:"kind"`
+	// From is zero when the clock of then cannot be trusted.
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to"`
+	// Counted passages lie at estimated times within the gap.
+	Counted uint64 `json:"counted,omitempty"`
+	// Refused is by how much the counter was higher than can have passed.
+	Refused uint64 `json:"refused,omitempty"`
+	// Missed says that passages may be missing.
+	Missed bool `json:"missed,omitempty"`
 }

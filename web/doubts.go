@@ -10,7 +10,7 @@ import (
 func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) string {
 	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now)}
 	switch d.Kind {
-	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor,
+	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast:
 		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges:

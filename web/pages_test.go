@@ -282,7 +282,7 @@ func TestDoubtsInPlainSentences(t *testing.T) {
 	// All kinds that perron knows have a sentence of their own.
 	for _, kind := range []perron.DoubtKind{
 		perron.DoubtOffline, perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped,
-		perron.DoubtEdges, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor,
+		perron.DoubtEdges, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen,
 	} {
 		if got := doubtSentence(w, site, perron.Doubt{Kind: kind, Count: 3}, now); got == w.T("doubt.unknown", "Site", "Poort") || strings.HasPrefix(got, "doubt.") {

@@ -57,6 +57,9 @@ type Closure = perron.Closure
 // Count defines model for Count.
 type Count = perron.Count
 
+// CounterGap defines model for CounterGap.
+type CounterGap = perron.CounterGap
+
 // Counts defines model for Counts.
 type Counts struct {
 	Counts []Count   `json:"counts"`

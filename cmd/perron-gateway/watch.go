@@ -186,6 +186,12 @@ func (w *watcher) Blind(input string) {
 	w.say("it cannot be noticed when edges of input " + input + " are lost")
 }
 
+func (w *watcher) Report(sensor string, health perron.SensorHealth, gaps []perron.CounterGap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.machine.Report(sensor, health, gaps, w.now())
+}
+
 func (w *watcher) Fault(input string, err error) {
 	w.mu.Lock()
 	w.machine.Fault(input, w.now())

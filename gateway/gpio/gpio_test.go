@@ -54,8 +54,10 @@ func (r *recorder) Events(context.Context, []perron.Event, []byte) error {
 }
 func (r *recorder) Position() []byte            { return nil }
 func (r *recorder) Lost(input string, n uint64) { r.say(time.Time{}, "%s lost %d", input, n) }
-func (r *recorder) Blind(input string)          { r.say(time.Time{}, "%s blind", input) }
-func (r *recorder) Fault(input string, _ error) { r.say(time.Time{}, "%s fault", input) }
+
+func (r *recorder) Blind(input string)                                      { r.say(time.Time{}, "%s blind", input) }
+func (r *recorder) Report(string, perron.SensorHealth, []perron.CounterGap) {}
+func (r *recorder) Fault(input string, _ error)                             { r.say(time.Time{}, "%s fault", input) }
 
 // fakePin is a pin as periph has them.
 type fakePin struct {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // counter counts edges.
@@ -22,7 +23,8 @@ type counter struct {
 	known        chan struct{} // closed when the level is known
 }
 
-func (c *counter) Blind(string) {}
+func (c *counter) Blind(string)                                            {}
+func (c *counter) Report(string, perron.SensorHealth, []perron.CounterGap) {}
 
 func (c *counter) Edge(_ context.Context, e pulse.Edge) error {
 	if e.Known {

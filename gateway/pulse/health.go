@@ -22,6 +22,8 @@ type health struct {
 	events   uint64
 	chatters bool
 	finished bool
+	told     perron.SensorHealth // by Report
+	gaps     []perron.CounterGap
 
 	window time.Time // start
 	noises int       // within the window
@@ -75,13 +77,16 @@ func (s *sensor) judge(now time.Time) {
 			verdict = perron.SensorFault
 		}
 	}
+	if s.health.told != "" && s.health.told != perron.SensorOK {
+		verdict = s.health.told
+	}
 	if verdict != s.health.now {
 		s.health.now, s.health.since = verdict, now
 	}
 }
 
 func (h *health) status(id string) perron.SensorStatus {
-	st := perron.SensorStatus{Sensor: id, Health: h.now, Last: h.last, Events: h.events}
+	st := perron.SensorStatus{Sensor: id, Health: h.now, Last: h.last, Events: h.events, Gaps: h.gaps}
 	if st.Health == "" {
 		st.Health = perron.SensorOK
 	}
@@ -127,6 +132,14 @@ func (m *Machine) expect(id string, now time.Time) *sensor {
 		s.judge(now)
 	}
 	return s
+}
+
+// Report notes what is known of a sensor whose events come ready-made: its
+// health, and the gaps in what it counted, which are the machine's from then on.
+func (m *Machine) Report(id string, health perron.SensorHealth, gaps []perron.CounterGap, now time.Time) {
+	s := m.expect(id, now)
+	s.health.told, s.health.gaps = health, gaps
+	s.judge(now)
 }
 
 // Observe notes events that reached the gateway ready-made. A sensor that was

@@ -41,11 +41,12 @@ func (m *memory) Events(_ context.Context, events []perron.Event, position []byt
 	m.position = position
 	return nil
 }
-func (m *memory) Position() []byte                       { return m.position }
-func (m *memory) Edge(context.Context, pulse.Edge) error { return errors.New("a replay has no edges") }
-func (m *memory) Lost(string, uint64)                    {}
-func (m *memory) Blind(string)                           {}
-func (m *memory) Fault(string, error)                    {}
+func (m *memory) Position() []byte                                        { return m.position }
+func (m *memory) Edge(context.Context, pulse.Edge) error                  { return errors.New("a replay has no edges") }
+func (m *memory) Lost(string, uint64)                                     {}
+func (m *memory) Blind(string)                                            {}
+func (m *memory) Report(string, perron.SensorHealth, []perron.CounterGap) {}
+func (m *memory) Fault(string, error)                                     {}
 func (m *memory) strings(start time.Time) (out []string) {
 	for _, e := range m.events {
 		out = append(out, fmt.Sprintf("%s %s %v", e.Sensor, e.Kind, e.Time.Sub(start)))

@@ -32,10 +32,11 @@ func (i *interpreter) Edge(_ context.Context, e pulse.Edge) error {
 func (i *interpreter) Events(context.Context, []perron.Event, []byte) error {
 	return errors.New("ready-made events from a source of edges")
 }
-func (i *interpreter) Position() []byte    { return nil }
-func (i *interpreter) Lost(string, uint64) {}
-func (i *interpreter) Blind(string)        {}
-func (i *interpreter) Fault(string, error) {}
+func (i *interpreter) Position() []byte                                        { return nil }
+func (i *interpreter) Lost(string, uint64)                                     {}
+func (i *interpreter) Blind(string)                                            {}
+func (i *interpreter) Report(string, perron.SensorHealth, []perron.CounterGap) {}
+func (i *interpreter) Fault(string, error)                                     {}
 
 // What the day says comes out again behind the pulse logic, from now on and at
 // its own time, also over midnight and on a shifted clock.
