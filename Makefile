@@ -47,6 +47,14 @@ cross: ## build for the devices, into dist/
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/linux-arm64/ ./cmd/perrondrukte ./cmd/perron-gateway
 	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o dist/linux-armv6/ ./cmd/perrondrukte ./cmd/perron-gateway
 
+# The version of the packages: of the tag v1.2.3, or by the time of the commit.
+DEB_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./g' | grep . || TZ=UTC git log -1 --date=format-local:%Y%m%d%H%M%S --format='0~%cd.%h' 2>/dev/null || echo 0)
+DEB_ARCHES  ?= amd64 arm64 armhf
+
+.PHONY: deb
+deb: web ## Debian packages of gateway and server for every architecture, into dist/
+	firmware-config/deb/build.sh dist '$(DEB_VERSION)' $(DEB_ARCHES)
+
 ## What keeps it right
 
 .PHONY: test

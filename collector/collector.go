@@ -123,6 +123,7 @@ type Collector struct {
 	// elsewhere are the ids of the sites of other collectors.
 	elsewhere map[string]bool
 	running   atomic.Bool
+	began     time.Time
 }
 
 type gatewayKey struct{ site, gateway string }
@@ -154,6 +155,7 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{
 		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: newRarely(time.Minute),
+		began: time.Now(),
 		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker), elsewhere: make(map[string]bool),
 	}
 	for _, site := range cfg.Elsewhere {

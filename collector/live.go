@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -41,6 +42,9 @@ type live struct {
 	wake    chan struct{} // the inbox has something
 	ready   chan struct{} // closed when the first state has been computed
 	found   chan struct{} // what was unknown is known
+	// turned is when run last went round, counted from when the collector was made;
+	// 0 while it waits for the store.
+	turned  atomic.Int64
 	actions *actionLog
 
 	// commits is held for reading while a batch is committed and delivered, and
@@ -219,6 +223,7 @@ func (l *live) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for first := true; ; first = false {
+		l.turned.Store(int64(time.Since(l.c.began)))
 		if perron.DateOf(l.c.cfg.Now()) != l.day.date && !l.turn(ctx) {
 			return
 		}
@@ -239,6 +244,7 @@ func (l *live) run(ctx context.Context) {
 
 // load reads today from the store, until that succeeds or ctx ends.
 func (l *live) load(ctx context.Context) bool {
+	l.turned.Store(0)
 	wait := minRetry
 	for {
 		err := l.read(ctx)

@@ -38,7 +38,7 @@ func buildAndRun(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/perrondrukte", "./cmd/perron-gateway")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/perrondrukte", "./cmd/perron-gateway")
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/cmd/internal/systemd"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
 )
@@ -54,7 +54,7 @@ func (c *runCmd) Run(e *env) error {
 			cancel()
 		}
 	})
-	wg.Go(func() { watchdog(ctx, gw, log) })
+	wg.Go(func() { systemd.Watch(ctx, gw.Ping, log) })
 	if c.Once {
 		wg.Go(func() {
 			untilIdle(ctx, gw)
@@ -83,52 +83,6 @@ func untilIdle(ctx context.Context, gw *gateway.Gateway) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-		}
-	}
-}
-
-// watchdog tells systemd that the gateway is ready, and then that it makes
-// progress, for as long as it does.
-func watchdog(ctx context.Context, gw *gateway.Gateway, log *slog.Logger) {
-	every := watchdogInterval()
-	ping := func() bool {
-		limit := every
-		if limit == 0 {
-			limit = time.Minute
-		}
-		within, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		if err := gw.Ping(within); err != nil {
-			if ctx.Err() != nil { // it is being stopped, which is no fault
-				return false
-			}
-			log.Error("the gateway makes no progress", "err", err)
-			return false
-		}
-		return true
-	}
-	tell := func(state string) {
-		if err := notify(state); err != nil {
-			log.Warn("systemd cannot be told", "state", state, "err", err)
-		}
-	}
-	if ping() {
-		tell("READY=1")
-	}
-	if every == 0 {
-		return
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			tell("STOPPING=1")
-			return
-		case <-tick.C:
-			if ping() && ctx.Err() == nil {
-				tell("WATCHDOG=1")
-			}
 		}
 	}
 }

@@ -43,6 +43,7 @@ type app struct {
 	server   *api.Server      // nil without the role api
 	metrics  *metricsServer   // nil without an address for it
 	parts    []part
+	checks   []func(context.Context) error // of progress
 }
 
 // A timepiece tells the time. Only a demo's goes faster than a second a second.
@@ -231,6 +232,8 @@ func (a *app) addCollector() error {
 		return fmt.Errorf("start the collector: %w", err)
 	}
 	a.parts = append(a.parts, part{"collector's link", link.Run}, part{"collector", c.Run})
+	a.checks = append(a.checks, func(context.Context) error { return c.Alive() })
+	a.checkLink(link)
 	return nil
 }
 
@@ -260,5 +263,7 @@ func (a *app) addAPI() error {
 	a.server = server
 	a.logger.Info("website listens", "addr", server.Addr())
 	a.parts = append(a.parts, part{"website's link", link.Run}, part{"website", server.Run})
+	a.checks = append(a.checks, a.websiteAnswers)
+	a.checkLink(link)
 	return nil
 }

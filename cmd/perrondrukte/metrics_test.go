@@ -39,6 +39,7 @@ func TestMetrics_haveTheirOwnAddress(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	until(t, "all parts make progress", func() bool { return a.alive(t.Context()) == nil })
 	get := func(addr string) (int, string) {
 		t.Helper()
 		answer, err := http.Get("http://" + addr + "/metrics")

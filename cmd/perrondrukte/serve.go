@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/perrondrukte/perrondrukte/cmd/internal/systemd"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
@@ -81,6 +82,11 @@ func (c *serveCmd) Run(e *env) error {
 	if a.server != nil {
 		logger.Info("open " + siteURL(a.server.Addr()))
 	}
+	a.parts = append(a.parts, part{"watchdog", func(ctx context.Context) error {
+		systemd.Watch(ctx, a.alive, logger)
+		<-ctx.Done()
+		return nil
+	}})
 	err = a.Run(e.ctx)
 	logger.Info("stopped")
 	return errors.Join(err, a.Close())
