@@ -90,7 +90,7 @@ system: web ## the built binaries: recorded traffic, brokers, stores, browser
 .PHONY: hil
 hil: ## the gateway on the kernel's GPIO interface, in a virtual machine
 	test/hil/setup.sh
-	$(GO) test -count=1 -timeout 15m -v ./test/hil
+	$(GO) test -count=1 -timeout 20m -v ./test/hil
 
 .PHONY: bench
 bench: build ## measure speed and memory against the limits

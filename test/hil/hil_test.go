@@ -1,147 +1,16 @@
 package hil
 
 import (
-	"bufio"
-	"bytes"
-	"context"
-	"encoding/json"
-	"io"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// parts is the folder that setup.sh fills.
-func parts(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		missing(t, err.Error())
-	}
-	dir := filepath.Join(cache, "perrondrukte", "hil")
-	if _, err := exec.LookPath(qemu); err != nil {
-		missing(t, qemu+" is not installed")
-	}
-	for _, name := range append([]string{"vmlinuz", "complete"}, modules...) {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			missing(t, err.Error())
-		}
-	}
-	return dir
-}
-
-// modules of the guest's kernel, in the order in which they can be loaded.
-var modules = []string{
-	"configfs.ko", "irq_sim.ko", "gpio-sim.ko",
-	"virtio.ko", "virtio_ring.ko", "virtio_pci_legacy_dev.ko", "virtio_pci_modern_dev.ko", "virtio_pci.ko",
-	"failover.ko", "net_failover.ko", "virtio_net.ko",
-}
-
-// missing skips the test where people work, and fails it where all has to be
-// there.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	what = "no virtual machine: " + what + "; get what it needs with: test/hil/setup.sh"
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-const qemu = "qemu-system-x86_64"
-
-// build makes a program for the guest as releases are made.
-func build(t *testing.T, to, what string, how ...string) string {
-	t.Helper()
-	if how == nil {
-		how = []string{"build"}
-	}
-	cmd := exec.Command("go", append(how, "-trimpath", "-ldflags=-s -w", "-o", to, what)...)
-	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", what, err, out)
-	}
-	return to
-}
-
-// boot runs the virtual machine to its end and returns what it said, by case.
-func boot(t *testing.T, only string) map[string]Result {
-	t.Helper()
-	dir, work := parts(t), t.TempDir()
-	list := filepath.Join(work, "only")
-	if err := os.WriteFile(list, []byte(only), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	image, err := initramfs(map[string]string{
-		"init":           build(t, filepath.Join(work, "guest"), "./test/hil/guest"),
-		"perron-gateway": build(t, filepath.Join(work, "perron-gateway"), "./cmd/perron-gateway"),
-		"gpio.test":      build(t, filepath.Join(work, "gpio.test"), "./gateway/gpio", "test", "-c"),
-		"configfs.ko":    filepath.Join(dir, "configfs.ko"),
-		"irq_sim.ko":     filepath.Join(dir, "irq_sim.ko"),
-		"gpio-sim.ko":    filepath.Join(dir, "gpio-sim.ko"),
-		"only":           list,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	initrd := filepath.Join(work, "initramfs")
-	if err := os.WriteFile(initrd, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	// One processor, whose instructions are the clock: two pulses are a
-	// millisecond apart for the guest, however busy this machine is.
-	cmd := exec.CommandContext(ctx, qemu,
-		"-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", "1", "-icount", "shift=1,sleep=off", "-m", "256",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-		"-kernel", filepath.Join(dir, "vmlinuz"), "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	console, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var said bytes.Buffer
-	results := make(map[string]Result)
-	ended := false
-	lines := bufio.NewScanner(io.TeeReader(console, &said))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		_, line, ok := strings.Cut(lines.Text(), Mark)
-		if !ok {
-			ended = ended || strings.Contains(lines.Text(), End)
-			continue
-		}
-		var r Result
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Errorf("console: %v: %s", err, line)
-			continue
-		}
-		results[r.Case] = r
-		if testing.Verbose() {
-			t.Logf("%6.1f s %s", time.Since(begin).Seconds(), line)
-		}
-	}
-	err = cmd.Wait()
-	if g, failed := results["guest"]; failed || err != nil || !ended {
-		t.Fatalf("the virtual machine: %v, end seen: %v, %s\n%s%s", err, ended, g.Error, &stderr, &said)
-	}
-	t.Logf("the virtual machine ran for %.1f s", time.Since(begin).Seconds())
-	return results
-}
 
 // Every edge is counted, once, with its time: at every rate that a contact can
 // have and some that it cannot.
@@ -182,7 +51,17 @@ func TestGatewayOnKernelGPIO(t *testing.T) {
 		{"stopped-in-lane", 80, map[string]int{"lane in": 20}, 0, tick},
 	}
 	only := os.Getenv("PERRON_HIL_CASES") // like "pair* 900-hz", while looking for a fault
-	results := boot(t, only)
+	t.Parallel()
+	list := filepath.Join(t.TempDir(), "only")
+	if err := os.WriteFile(list, []byte(only), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The guest's instructions are its clock: two pulses are a millisecond apart
+	// for it, however busy this machine is. While it sleeps its time jumps.
+	results := boot(t, []string{"-icount", "shift=1,sleep=off"}, map[string]string{
+		"gpio.test": build(t, "./gateway/gpio", "test", "-c"),
+		"only":      list,
+	}, nil)
 	for _, tt := range tests {
 		r, ok := results[tt.name]
 		if !ok && only != "" {
@@ -217,14 +96,38 @@ func TestGatewayOnKernelGPIO(t *testing.T) {
 			}
 		})
 	}
-	t.Run("fallback", func(t *testing.T) {
-		r, ok := results["fallback"]
+	t.Run("readers", func(t *testing.T) {
+		r, ok := results["readers"]
 		switch {
 		case !ok && only != "":
 			t.Skip("not asked for")
 		case !ok || r.Error != "":
 			t.Fatalf("%s\n%s", r.Error, r.Log)
 		}
-		t.Logf("edges missed without the kernel's line events, by rate: %v", r.Events)
+		var table strings.Builder
+		w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(w, "edges lost\tof\tgateway\tits fallback\tperiph\t")
+		for _, rate := range []struct {
+			name  string
+			edges int
+		}{{"1 Hz", 10}, {"10 Hz", 100}, {"100 Hz", 400}, {"900 Hz", 1800}, {"flat out", 1000}} {
+			fmt.Fprintf(w, "%s\t%d", rate.name, rate.edges)
+			for _, reader := range []string{"line events", "fallback", "periph"} {
+				n, ok := r.Events[reader+" "+rate.name]
+				if !ok {
+					t.Errorf("there is no figure for %s at %s", reader, rate.name)
+				}
+				fmt.Fprintf(w, "\t%d", n)
+			}
+			fmt.Fprintln(w, "\t")
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("\n%s", &table)
 	})
+	if r, ok := results["100-hz-5-ms"]; ok {
+		t.Logf("at 100 pulses/s, by the virtual machine's clock: %v of processor in %v, start and end included; memory at most %.1f MB",
+			r.CPU.Round(time.Millisecond), r.Took.Round(time.Millisecond), float64(r.Memory)/1024)
+	}
 }

@@ -8,9 +8,17 @@
 // The virtual machine counts its own instructions for time and does not wait
 // for the clock on the wall, so that a busy machine makes the test slower and
 // not different.
+//
+// A second virtual machine has a network card and waits for the wall's clock
+// when it has nothing to do: its gateway sends what it counts to a server on the
+// host, and what is stored there is compared.
 package hil
 
-import "time"
+import (
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
 
 // A Result is what the guest found out in one case. It is written to the serial
 // console, as a line of JSON after [Mark].
@@ -24,6 +32,8 @@ type Result struct {
 	// Differs says what the first event is that does not agree with what the
 	// contacts did; empty when all agree, in number, order, kind and sensor.
 	Differs string `json:"differs,omitempty"`
+	// Passed is what the contacts did, where the host compares.
+	Passed []Passage `json:"passed,omitempty"`
 	// Earliest and Latest are how far the times of events are from those at
 	// which the contact changed; earlier is negative.
 	Earliest time.Duration `json:"earliest"`
@@ -40,9 +50,25 @@ type Result struct {
 	Log string `json:"log,omitempty"`
 }
 
+// A Passage is an event that the traffic must lead to, between two instants of
+// the guest's clock.
+type Passage struct {
+	Sensor string      `json:"sensor"`
+	Kind   perron.Kind `json:"kind"`
+	From   time.Time   `json:"from"`
+	To     time.Time   `json:"to"`
+}
+
 // Mark begins each line of the console that is the guest's word, and End the
 // last one.
 const (
 	Mark = "HIL "
 	End  = "HIL-END"
+)
+
+// Arrived is the line with which the host says that it has stored all. The
+// guest then tells, as events of the kind Counted, how many the outbox had.
+const (
+	Arrived = "arrived"
+	Counted = "counted"
 )

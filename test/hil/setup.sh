@@ -49,7 +49,7 @@ apt-get -q download "$image" $from
 # Simulated GPIO chips want configfs, and the guest's network card the rest.
 loadable=(
 	fs/configfs/configfs
-	drivers/virtio/{virtio,virtio_ring,virtio_pci_legacy_dev,virtio_pci_modern_dev,virtio_pci}
+	drivers/virtio/{virtio_ring,virtio,virtio_pci_legacy_dev,virtio_pci_modern_dev,virtio_pci}
 	net/core/failover
 	drivers/net/{net_failover,virtio_net}
 )

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -190,12 +189,12 @@ func (y *yard) try(c testCase) (res hil.Result) {
 	return res
 }
 
-// fallback runs the gateway's own test of how many edges it misses when it has
-// to do with periph's. Events are the edges that were missed, by their rate.
-func (y *yard) fallback() hil.Result {
-	res := hil.Result{Case: "fallback"}
-	const report = "/run/fallback.json"
-	cmd := exec.Command("/gpio.test", "-test.v", "-test.run", "^TestPeriphFallbackOnChip$")
+// readers runs the gateway's own test of how many edges each of its readers
+// misses. Events are the edges that were missed, by reader and rate.
+func (y *yard) readers() hil.Result {
+	res := hil.Result{Case: "readers"}
+	const report = "/run/readers.json"
+	cmd := exec.Command("/gpio.test", "-test.v", "-test.run", "^TestReadersOnChip$")
 	cmd.Dir = "/run"
 	cmd.Env = append(os.Environ(), "PERRON_HIL_REPORT="+report, "PERRON_HIL_PULL="+y.pulls[gpio17].Name())
 	y.pull(gpio17, high)
@@ -263,17 +262,20 @@ func (y *yard) stop(res *hil.Result) error {
 	return nil
 }
 
+func openBox(dir string) (*outbox.Outbox, error) {
+	return outbox.Open(context.Background(), filepath.Join(dir, "data", gateway.OutboxFile), outbox.Options{Logger: slog.New(slog.DiscardHandler)})
+}
+
 // compare reads the outbox and holds it against what should be there.
 func compare(dir string, want []expected, res *hil.Result) error {
-	ctx := context.Background()
-	box, err := outbox.Open(ctx, filepath.Join(dir, "data", gateway.OutboxFile), outbox.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	box, err := openBox(dir)
 	if err != nil {
 		return err
 	}
 	defer box.Close()
 	state := box.State()
 	res.Lost = state.LostEdges
-	batch, err := box.Read(ctx, 1, 1_000_000)
+	batch, err := box.Read(context.Background(), 1, 1_000_000)
 	if err != nil {
 		return err
 	}
