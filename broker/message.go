@@ -19,7 +19,10 @@ const (
 	// MaxEvents is the most events that one batch may hold.
 	MaxEvents = 1000
 
-	maxSensors = 256 // in one status
+	// MaxSensors is the most sensors that one status may hold.
+	MaxSensors = 256
+
+	maxOutages = 64  // in one status
 	maxSlots   = 500 // in one list of a forecast
 	maxText    = 2000
 
@@ -129,6 +132,10 @@ func (m Events) Encode() ([]byte, error) {
 		b = append(b, e.Sensor...)
 		b = append(b, `","k":"`...)
 		b = append(b, e.Kind...)
+		if e.Unsure {
+			b = append(b, `","u":true}`...)
+			continue
+		}
 		b = append(b, `"}`...)
 	}
 	b = append(b, "]}"...)
@@ -147,6 +154,7 @@ type wireEvent struct {
 	T string      `json:"t"`
 	S string      `json:"s"`
 	K perron.Kind `json:"k"`
+	U bool        `json:"u"` // the time is unsure
 }
 
 // DecodeEvents reads a batch. Times are UTC.
@@ -169,7 +177,7 @@ func DecodeEvents(b []byte) (Events, error) {
 		if i > 0 && sensor == m.Events[i-1].Sensor {
 			sensor = m.Events[i-1].Sensor // one string for a run of one sensor
 		}
-		m.Events[i] = perron.Event{Time: t.UTC(), Sensor: sensor, Kind: e.K}
+		m.Events[i] = perron.Event{Time: t.UTC(), Sensor: sensor, Kind: e.K, Unsure: e.U}
 	}
 	if err := m.Validate(); err != nil {
 		return Events{}, fmt.Errorf("decode events: %w", err)

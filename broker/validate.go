@@ -24,8 +24,14 @@ func validateStatus(s *perron.GatewayStatus) error {
 	if s.OutboxBytes < 0 {
 		return invalid("outboxBytes", strconv.FormatInt(s.OutboxBytes, 10), "a size")
 	}
-	if len(s.Sensors) > maxSensors {
-		return invalid("sensors", strconv.Itoa(len(s.Sensors)), fmt.Sprintf("at most %d sensors", maxSensors))
+	if len(s.Sensors) > MaxSensors {
+		return invalid("sensors", strconv.Itoa(len(s.Sensors)), fmt.Sprintf("at most %d sensors", MaxSensors))
+	}
+	if s.Omitted < 0 {
+		return invalid("omitted", strconv.Itoa(s.Omitted), "a number of sensors")
+	}
+	if len(s.Outages) > maxOutages {
+		return invalid("outages", strconv.Itoa(len(s.Outages)), fmt.Sprintf("at most %d outages", maxOutages))
 	}
 	for i, sensor := range s.Sensors {
 		if !perron.ValidID(sensor.Sensor) {

@@ -82,6 +82,48 @@ func TestGatewayThatWasOffIsDoubted(t *testing.T) {
 	})
 }
 
+// A gateway knows itself when it was not running, and a collector that was
+// started since hears it. Unsure times are doubted for the day that they fall
+// on, also by a collector that did not see them come.
+func TestWhatTheGatewayKnowsSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newFakeStore()
+		now := at(saturday)
+		r := start(t, st, now, nil)
+		off := perron.Outage{From: saturday.Add(-3 * time.Hour), Until: saturday.Add(-2 * time.Hour)}
+		say := func(r *rig) {
+			r.status("pi-1", func(s *perron.GatewayStatus) {
+				s.Started = off.Until
+				s.Outages = []perron.Outage{{From: off.From.AddDate(0, 0, -1), Until: off.Until.AddDate(0, 0, -1)}, off}
+			})
+			r.status("pi-2", func(s *perron.GatewayStatus) { s.Outages = []perron.Outage{} })
+			r.settle()
+		}
+		unsure := in(r.now().Add(-time.Minute))
+		unsure.Unsure = true
+		yesterday := in(saturday.AddDate(0, 0, -1))
+		yesterday.Unsure = true
+		r.send("pi-1", unsure, unsure, yesterday)
+		say(r)
+		check := func(b perron.Busyness) {
+			t.Helper()
+			if got := doubts(b); got != "[gateway_was_off pi-1 times_unsure pi-1 2]" || !b.Doubts[0].Since.Equal(off.From) || !b.Doubts[1].Since.Equal(unsure.Time) {
+				t.Errorf("doubts %s since %v", got, b.Doubts)
+			}
+		}
+		check(r.shown())
+		r.stop()
+		again := start(t, st, now, nil)
+		say(again)
+		check(again.shown())
+		time.Sleep(24 * time.Hour)
+		say(again)
+		if got := doubts(again.shown()); got != "[]" {
+			t.Errorf("the next day: doubts %s", got)
+		}
+	})
+}
+
 // A store without transactions may hold events of a batch that it did not
 // settle when the collector was killed. They are sent again, and are part of
 // today only once.

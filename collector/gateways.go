@@ -12,6 +12,8 @@ const (
 	// silentAfter is when a gateway that says something every half minute counts
 	// as gone.
 	silentAfter = 95 * time.Second
+	// offAfter is how long a gateway may not have run, by its own account.
+	offAfter = time.Minute
 	// graceAtStart is how long after the start a gateway may be unheard.
 	graceAtStart = 45 * time.Second
 	// backlogAfter is how late events may be before staff are told.
@@ -44,9 +46,14 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 		return
 	}
 	// A device that was started again after a silence may have been without
-	// power, and has not seen what passed. Its own clock need not know.
-	if was := g.status.Started; !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > silentAfter && g.off.IsZero() {
+	// power, and has not seen what passed. Most know that themselves.
+	if was := g.status.Started; s.Outages == nil && !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > silentAfter && g.off.IsZero() {
 		g.off = g.heard
+	}
+	for _, o := range s.Outages {
+		if today := perron.DateOf(now); o.Until.After(today.Start()) && o.From.Before(today.End()) && o.Until.Sub(o.From) > offAfter && g.off.IsZero() {
+			g.off = o.From
+		}
 	}
 	if s.heard.After(g.heard) {
 		g.heard = s.heard

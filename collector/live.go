@@ -180,11 +180,18 @@ func (l *live) deliver(b *store.Batch, res store.Result) {
 	now := l.c.cfg.Now()
 	today := perron.DateOf(now)
 	start, learned := today.Start(), today.AddDays(-l.c.cfg.HistoryDays).Start()
+	unsure := store.Loss{Gateway: gateway, Kind: perron.DoubtTimes}
 	l.mu.Lock()
 	for i := range entries {
 		e := &entries[i]
 		if e.SetAside != "" {
 			continue
+		}
+		if e.Unsure && perron.DateOf(e.Time) == today {
+			if unsure.Count == 0 || e.Time.Before(unsure.At) {
+				unsure.At = e.Time
+			}
+			unsure.Count++
 		}
 		switch {
 		case !e.Time.Before(start):
@@ -205,6 +212,7 @@ func (l *live) deliver(b *store.Batch, res store.Result) {
 		for _, loss := range []store.Loss{
 			{Gateway: gateway, Kind: perron.DoubtLost, At: now, Count: res.Lost},
 			{Gateway: gateway, Kind: perron.DoubtSetAside, At: now, Count: uint64(res.SetAside)},
+			unsure,
 		} {
 			if loss.Count > 0 {
 				l.in.losses = append(l.in.losses, loss)

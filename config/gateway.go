@@ -23,6 +23,8 @@ type Gateway struct {
 	Broker GatewayBroker `yaml:"broker" jsonschema:"required"`
 	// What keeps events until the server has stored them.
 	Outbox Outbox `yaml:"outbox"`
+	// What to do while the device's clock is not synchronised.
+	Clock Clock `yaml:"clock"`
 	// How often the status is sent when nothing changes.
 	StatusEvery Duration `yaml:"status_every" bounds:"5s,10m"`
 	// Where events come from.
@@ -57,6 +59,13 @@ func (b *GatewayBroker) ReadPassword() (string, error) {
 type Outbox struct {
 	// How large it may become before new events are dropped.
 	MaxSize Size `yaml:"max_size" bounds:"1MiB,64GiB"`
+}
+
+// Clock says what to do while the device's clock is not synchronised.
+type Clock struct {
+	// How long events wait for it once the server can be reached, so that they
+	// are sent with the right time. After that they are sent with a doubt.
+	Wait Duration `yaml:"wait" bounds:"0s,1h"`
 }
 
 // A Driver is where events come from.
@@ -214,6 +223,7 @@ func defaultGateway() *Gateway {
 	return &Gateway{
 		DataDir:     "/var/lib/perron-gateway",
 		Outbox:      Outbox{MaxSize: 256 << 20},
+		Clock:       Clock{Wait: Duration(5 * time.Minute)},
 		StatusEvery: Duration(30 * time.Second),
 		Source:      Source{Driver: DriverGPIO},
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -105,9 +106,17 @@ type Config struct {
 	AckTimeout time.Duration
 
 	Now         func() time.Time // nil is time.Now
-	ClockSynced func() *bool     // nil, or a nil result: not known
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	ClockSynced func() *bool     // nil, or a nil result: not known; for the status
+	// ReadClock makes the gateway doubt the clock that its source stamps with:
+	// see package clock. Readings and the source's times have to be of one clock.
+	// Nil believes every stamp. Boot names the time since the device was started.
+	ReadClock func() clock.Reading
+	Boot      string
+	// ClockWait is how long events whose stamps are unsure wait, with the link
+	// up, for the clock to be synchronised, before they are sent with that doubt.
+	ClockWait  time.Duration
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // A Gateway is one device. See [New].
@@ -118,6 +127,7 @@ type Gateway struct {
 	sink    *sink
 	pub     *publisher
 	status  *reporter
+	times   *timekeeper
 	metrics *metrics
 }
 
@@ -160,21 +170,22 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		}
 	}
 	log := cfg.Logger.With("site", cfg.Site, "gateway", cfg.Gateway)
+	g := &Gateway{cfg: cfg, log: log}
 	box, err := outbox.Open(ctx, filepath.Join(cfg.DataDir, OutboxFile),
-		outbox.Options{MaxBytes: cfg.MaxOutbox, Logger: log, Now: cfg.Now})
+		outbox.Options{MaxBytes: cfg.MaxOutbox, Logger: log, Now: cfg.Now, Boot: cfg.Boot, Life: func() outbox.Life { return g.times.life() }})
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: log, box: box}
+	g.box, g.times = box, newTimekeeper(&cfg, box, log)
 	if g.metrics, err = newMetrics(cfg, box); err != nil {
 		return nil, errors.Join(fmt.Errorf("gateway: %w", err), box.Close())
 	}
-	g.sink = newSink(machine, box, cfg.Now, log, g.metrics)
+	g.sink = newSink(machine, box, cfg.Now, g.times, log, g.metrics)
 	if waits, ok := cfg.Source.(interface{ Settle(ctx context.Context) }); ok {
 		g.sink.settle = waits.Settle
 	}
 	g.pub = newPublisher(&g.cfg, box, log, g.metrics)
-	g.status = newReporter(&g.cfg, box, g.sink, log)
+	g.status = newReporter(&g.cfg, box, g.sink, g.times, log)
 	cfg.Link.Subscribe(broker.AckTopic(cfg.Site, cfg.Gateway), g.pub.handleAck)
 	cfg.Link.OnUp(func() {
 		poke(g.pub.up)
@@ -219,6 +230,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	wg.Go(func() { g.sink.run(ctx) })
 	wg.Go(func() { g.pub.run(ctx) })
 	wg.Go(func() { g.status.run(ctx) })
+	wg.Go(func() { g.times.run(ctx) })
 	<-ctx.Done()
 	wg.Wait()
 	stopBox()

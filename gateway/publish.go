@@ -35,6 +35,8 @@ type publisher struct {
 	deadline time.Time
 	retry    bool // a publish failed: wait for the deadline, or for the link
 	asking   bool // in flight is a batch without events
+	// heldUntil is how long events wait for the clock; zero while none does.
+	heldUntil time.Time
 }
 
 // ack is what acks have said since the publisher looked.
@@ -94,8 +96,11 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		p.fill(ctx)
 		timer.Stop()
-		if p.retry || len(p.flight) > 0 {
+		switch held := time.Until(p.heldUntil); {
+		case p.retry || len(p.flight) > 0:
 			timer.Reset(max(time.Until(p.deadline), time.Millisecond))
+		case held > 0:
+			timer.Reset(held)
 		}
 	}
 }
@@ -201,6 +206,7 @@ func (p *publisher) fill(ctx context.Context) {
 		if len(b.Events) == 0 || b.First > p.next && b.First != b.Floor {
 			return
 		}
+		final := len(b.Events) - b.Held // the times of so many will not change
 		switch {
 		case s.Sure:
 		case b.First < s.Opened:
@@ -211,6 +217,17 @@ func (p *publisher) fill(ctx context.Context) {
 			// A question: the ack of a batch without events says up to where the
 			// collector has what this outbox gave out before it was opened.
 			b.Floor, b.First, b.Events = s.Opened, s.Opened, nil
+		}
+		// Of a question there is nothing left to hold.
+		switch {
+		case len(b.Events) == 0:
+		case final >= len(b.Events):
+			p.heldUntil = time.Time{}
+		case p.hold():
+			// The clock may yet become synchronised, and then they are corrected.
+			if b.Events = b.Events[:final]; final == 0 {
+				return
+			}
 		}
 		payload, err := broker.Events{Epoch: b.Epoch, Floor: b.Floor, First: b.First, Events: b.Events}.Encode()
 		if err != nil {
@@ -230,6 +247,19 @@ func (p *publisher) fill(ctx context.Context) {
 		p.metrics.batches.Inc()
 		p.metrics.sent.Add(float64(len(b.Events)))
 	}
+}
+
+// hold says whether events with stamps that may become right have to wait.
+func (p *publisher) hold() bool {
+	if p.cfg.ClockWait <= 0 {
+		return false
+	}
+	now := time.Now()
+	if p.heldUntil.IsZero() {
+		p.heldUntil = now.Add(p.cfg.ClockWait)
+		p.log.Warn("the clock is not synchronised; events wait for it", "at_most", p.cfg.ClockWait, "waiting", p.box.State().Waiting)
+	}
+	return now.Before(p.heldUntil)
 }
 
 // fail goes back, to try again after a second, or when the link stands.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -16,6 +17,7 @@ import (
 type sink struct {
 	box     *outbox.Outbox
 	now     func() time.Time
+	times   *timekeeper
 	log     *slog.Logger
 	metrics *metrics
 	woken   chan struct{} // the machine's deadline may have changed
@@ -32,9 +34,9 @@ type sink struct {
 
 var _ Sink = (*sink)(nil)
 
-func newSink(m *pulse.Machine, box *outbox.Outbox, now func() time.Time, log *slog.Logger, metrics *metrics) *sink {
+func newSink(m *pulse.Machine, box *outbox.Outbox, now func() time.Time, times *timekeeper, log *slog.Logger, metrics *metrics) *sink {
 	return &sink{
-		box: box, now: now, log: log, metrics: metrics, machine: m,
+		box: box, now: now, times: times, log: log, metrics: metrics, machine: m,
 		woken: make(chan struct{}, 1), settle: func(context.Context) {}, faults: make(map[string]string),
 	}
 }
@@ -68,11 +70,51 @@ func (s *sink) put(ctx context.Context, events []perron.Event, position []byte) 
 	if len(events) == 0 && position == nil {
 		return nil
 	}
-	if err := s.box.Append(ctx, events, position); err != nil {
+	if err := s.append(ctx, events, position); err != nil {
 		return err
 	}
 	s.metrics.count(events)
 	return nil
+}
+
+// append gives the events their stamps. The machine's times are those of a clock
+// that may be set at any moment, but they have a monotonic reading, so that it
+// does not matter when.
+func (s *sink) append(ctx context.Context, events []perron.Event, position []byte) error {
+	if !s.times.device {
+		for i := range events {
+			events[i].Time = events[i].Time.Round(0).UTC()
+		}
+		return s.box.Append(ctx, events, position)
+	}
+	stamps := make([]clock.Stamp, len(events))
+	for i := range events {
+		stamps[i] = s.times.clock.Stamp(events[i].Time)
+		events[i].Time = stamps[i].Time
+	}
+	same := func(a, b clock.Stamp) bool {
+		return a.Unsure == b.Unsure && (!a.Unsure || a.Shift == b.Shift)
+	}
+	for {
+		n := 0
+		for n < len(events) && same(stamps[n], stamps[0]) {
+			n++
+		}
+		var at []byte
+		if n == len(events) {
+			at = position
+		}
+		var err error
+		if n > 0 && stamps[0].Unsure {
+			err = s.box.AppendUnsure(ctx, events[:n], stamps[0].Shift, at)
+		} else {
+			err = s.box.Append(ctx, events[:n], at)
+		}
+		if err != nil || n == len(events) {
+			return err
+		}
+		events, stamps = events[n:], stamps[n:]
+	}
 }
 
 func (s *sink) Position() []byte { return s.box.Position() }
@@ -122,7 +164,11 @@ func (s *sink) done() bool {
 func (s *sink) sensors() (sensors []perron.SensorStatus, blind bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.machine.Sensors(), s.blind
+	sensors = s.machine.Sensors()
+	for i := range sensors {
+		sensors[i].Since, sensors[i].Last = s.times.right(sensors[i].Since), s.times.right(sensors[i].Last)
+	}
+	return sensors, s.blind
 }
 
 // grace is how much later than due the machine is told: an edge that was due

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
@@ -23,18 +24,18 @@ const (
 
 // reporter publishes the gateway's status.
 type reporter struct {
-	cfg     *Config
-	box     *outbox.Outbox
-	sink    *sink
-	log     *slog.Logger
-	started time.Time
-	up      chan struct{}
-	pings   chan chan struct{}
+	cfg   *Config
+	box   *outbox.Outbox
+	sink  *sink
+	times *timekeeper
+	log   *slog.Logger
+	up    chan struct{}
+	pings chan chan struct{}
 }
 
-func newReporter(cfg *Config, box *outbox.Outbox, s *sink, log *slog.Logger) *reporter {
+func newReporter(cfg *Config, box *outbox.Outbox, s *sink, times *timekeeper, log *slog.Logger) *reporter {
 	return &reporter{
-		cfg: cfg, box: box, sink: s, log: log, started: cfg.Now().Round(0).UTC(),
+		cfg: cfg, box: box, sink: s, times: times, log: log,
 		up: make(chan struct{}, 1), pings: make(chan chan struct{}),
 	}
 }
@@ -80,7 +81,6 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 	s := r.box.State()
 	st := perron.GatewayStatus{
 		Site: r.cfg.Site, Gateway: r.cfg.Gateway, Online: true, Version: r.cfg.Version,
-		At: r.cfg.Now().Round(0).UTC(), Started: r.started,
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
 		FailingSince: s.FailingSince, Damaged: s.Damaged,
 	}
@@ -96,7 +96,29 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 	if r.cfg.ClockSynced != nil {
 		st.ClockSynced = r.cfg.ClockSynced()
 	}
+	r.times.tell(&st)
+	fit(&st)
 	return st
+}
+
+// fit leaves out sensors that the message has no room for: those that are well
+// first, so that no fault is hidden.
+func fit(st *perron.GatewayStatus) {
+	n := len(st.Sensors) - broker.MaxSensors
+	if n <= 0 {
+		return
+	}
+	st.Omitted = n
+	keep := make([]perron.SensorStatus, 0, broker.MaxSensors)
+	for _, s := range slices.Backward(st.Sensors) {
+		if n > 0 && (s.Health == perron.SensorOK || s.Health == perron.SensorFinished) {
+			n--
+			continue
+		}
+		keep = append(keep, s)
+	}
+	slices.Reverse(keep)
+	st.Sensors = keep[:min(len(keep), broker.MaxSensors)]
 }
 
 // essence leaves out of a status what changes with every event. What remains

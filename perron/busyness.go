@@ -222,6 +222,7 @@ const (
 	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
 	DoubtUnseen   DoubtKind = "loss_unseen"      // edges of a gateway may be lost without anybody noticing
 	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
+	DoubtTimes    DoubtKind = "times_unsure"     // events of the day were stamped by a clock that was not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were

@@ -25,6 +25,10 @@ type Event struct {
 	Time   time.Time // of the edge itself, UTC
 	Sensor string
 	Kind   Kind
+	// Unsure says that Time was stamped by a clock that was not synchronised and
+	// may be wrong, by any amount. It is on the wire, but in a store only as the
+	// doubt of the day.
+	Unsure bool
 }
 
 // A Record is an event as the store keeps it.

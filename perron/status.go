@@ -32,8 +32,20 @@ type GatewayStatus struct {
 	// some input is read in a way that does not number its edges.
 	LossUnseen bool `json:"lossUnseen,omitempty"`
 	// ClockSynced is nil when the device cannot tell.
-	ClockSynced *bool          `json:"clockSynced,omitempty"`
-	Sensors     []SensorStatus `json:"sensors,omitempty"`
+	ClockSynced *bool `json:"clockSynced,omitempty"`
+	// Outages are the times of the last two days in which the gateway was not
+	// running, by its own account, oldest first; nil when it keeps none.
+	Outages []Outage       `json:"outages,omitzero"`
+	Sensors []SensorStatus `json:"sensors,omitempty"`
+	// Omitted counts sensors that did not fit in the message; what ails comes
+	// first.
+	Omitted int `json:"omitted,omitempty"`
+}
+
+// An Outage is a time in which a gateway was not running, and saw nothing.
+type Outage struct {
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"`
 }
 
 // SensorHealth is the judgement of a gateway on one sensor.

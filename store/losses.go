@@ -1,32 +1,62 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// LossesOf lists what a batch shows to be lost or set aside, when its entries
-// from skip on are new and lost numbers before them will never come: one loss
-// for each cause, in a fixed order.
+// LossesOf lists what a batch shows to be lost, set aside or of an unsure time,
+// when its entries from skip on are new and lost numbers before them will never
+// come: one loss for each cause, in a fixed order. Unsure times are noted in the
+// day that they fall on, so that its numbers are doubted whenever they come.
 func LossesOf(b *Batch, skip int, lost uint64) []Loss {
 	var out []Loss
 	if lost > 0 {
 		out = append(out, Loss{Site: b.Site, Gateway: b.Gateway, Kind: perron.DoubtLost, At: b.Received, Count: lost})
 	}
-	aside := make(map[string]uint64)
-	var reasons []string
+	var causes []Loss
 	for i := range b.Entries[skip:] {
-		if r := b.Entries[skip+i].SetAside; r != "" {
-			if aside[r] == 0 {
-				reasons = append(reasons, r)
-			}
-			aside[r]++
+		e := &b.Entries[skip+i]
+		c := causeOf(e)
+		if c.Kind == "" {
+			continue
 		}
+		at := slices.IndexFunc(causes, func(l Loss) bool { return l.Kind == c.Kind && l.Reason == c.Reason })
+		if at < 0 {
+			c.Site, c.Gateway, c.At = b.Site, b.Gateway, b.Received
+			if c.Kind == perron.DoubtTimes {
+				c.At = e.Time
+			}
+			at = len(causes)
+			causes = append(causes, c)
+		}
+		if l := &causes[at]; l.Kind == perron.DoubtTimes && e.Time.Before(l.At) {
+			l.At = e.Time
+		}
+		causes[at].Count++
 	}
-	slices.Sort(reasons)
-	for _, r := range reasons {
-		out = append(out, Loss{Site: b.Site, Gateway: b.Gateway, Kind: perron.DoubtSetAside, Reason: r, At: b.Received, Count: aside[r]})
+	slices.SortFunc(causes, func(a, b Loss) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
+	})
+	return append(out, causes...)
+}
+
+// causeOf is the kind and reason of the loss that an entry adds to; the kind is
+// empty when nothing is wrong with it.
+func causeOf(e *Entry) Loss {
+	switch {
+	case e.SetAside != "":
+		return Loss{Kind: perron.DoubtSetAside, Reason: e.SetAside}
+	case e.Unsure:
+		return Loss{Kind: perron.DoubtTimes, Reason: perron.DateOf(e.Time).String()}
 	}
-	return out
+	return Loss{}
+}
+
+// Concerns says whether a loss is, among others, that of an entry.
+func (l *Loss) Concerns(e *Entry) bool {
+	c := causeOf(e)
+	return c.Kind != "" && c.Kind == l.Kind && c.Reason == l.Reason
 }

@@ -206,12 +206,13 @@ type CountQuery struct {
 	Step     perron.Step
 }
 
-// A Loss is a number of events that a gateway lost or that were set aside.
+// A Loss is a number of events that a gateway lost, that were set aside, or
+// whose times are unsure.
 type Loss struct {
 	Site, Gateway string
-	Kind          perron.DoubtKind // DoubtLost or DoubtSetAside
-	Reason        string           // of setting aside
-	At            time.Time        // when it was noticed
+	Kind          perron.DoubtKind // DoubtLost, DoubtSetAside or DoubtTimes
+	Reason        string           // of setting aside; of unsure times, the civil day
+	At            time.Time        // when it was noticed; of unsure times, the first of them
 	Count         uint64
 }
 

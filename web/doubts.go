@@ -13,7 +13,7 @@ func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) s
 	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast:
 		return w.T("doubt."+string(d.Kind), kv...)
-	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges:
+	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes:
 		return w.N("doubt."+string(d.Kind), int(min(d.Count, 1<<31)), kv...)
 	}
 	return w.T("doubt.unknown", kv...)

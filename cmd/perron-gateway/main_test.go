@@ -246,6 +246,45 @@ func TestKilledInMidFlight(t *testing.T) {
 	}
 }
 
+// A device without a battery: what passes while its clock says 1970, and hours
+// too much, arrives with its right time once the clock is synchronised.
+func TestWrongClock(t *testing.T) {
+	s := newServer(t)
+	const total = 3000
+	config, want := recording(t, total, "tcp://"+s.broker.Addr())
+	dir := filepath.Dir(config)
+	clock := write(t, dir, "clock.json", `{"offset": "-400000h", "synced": false, "boot": "first"}`)
+	cmd := program(t, "run", "--once", "--config", config, "--test-clock", clock)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func() (n uint64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.statuses) > 0 {
+			n = s.statuses[len(s.statuses)-1].Waiting
+		}
+		return n
+	}
+	for end := time.Now().Add(20 * time.Second); waiting() < total && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := s.count(); n != 0 {
+		t.Errorf("%d passages were sent before the clock was synchronised", n)
+	}
+	write(t, dir, "clock.json", `{"offset": "0s", "synced": true, "boot": "first"}`)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.Bytes())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := cmp.Diff(want, s.events); d != "" || s.lost > 0 {
+		t.Errorf("%d lost (-want +got)\n%.2000s\n%s", s.lost, d, stderr.Bytes())
+	}
+}
+
 func TestTellsSystemd(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "notify")

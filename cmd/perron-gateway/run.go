@@ -10,12 +10,18 @@ import (
 	"github.com/perrondrukte/perrondrukte/cmd/internal/systemd"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/clock"
+	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 type runCmd struct {
 	logging
 	Config string `required:"" help:"The gateway's YAML file."`
 	Once   bool   `help:"Stop when the recording is finished and everything is acknowledged."`
+	// TestClock makes the clock wrong in the way that a file says: see
+	// docs/adr/0010-doubt-the-clock.md.
+	TestClock string `hidden:"" placeholder:"FILE"`
 }
 
 func (c *runCmd) Run(e *env) error {
@@ -32,12 +38,26 @@ func (c *runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	gw, err := gateway.New(e.ctx, gateway.Config{
+	cfg := gateway.Config{
 		Site: string(g.Site), Gateway: string(g.Gateway), Version: versionText(),
 		DataDir: g.DataDir, MaxOutbox: int64(g.Outbox.MaxSize),
 		Inputs: p.inputs, Sensors: p.sensors, Source: p.source,
-		Link: link, StatusEvery: g.StatusEvery.D(), ClockSynced: gateway.ClockSynced, Logger: log,
-	})
+		Link: link, StatusEvery: g.StatusEvery.D(), ClockWait: g.Clock.Wait.D(), Boot: clock.BootID(), Logger: log,
+	}
+	switch {
+	case c.TestClock != "":
+		wrong, err := clock.Pretend(c.TestClock)
+		if err != nil {
+			return err
+		}
+		cfg.Source = misdated{p.source, wrong}
+		cfg.ReadClock, cfg.Boot = wrong.Read, wrong.BootID()
+	case p.ownTimes:
+		cfg.ClockSynced = clock.KernelSynced
+	default:
+		cfg.ReadClock = clock.Device
+	}
+	gw, err := gateway.New(e.ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -74,6 +94,34 @@ func (c *runCmd) Run(e *env) error {
 		log.Info("gateway stopped; what is not acknowledged is on disk")
 	}
 	return nil
+}
+
+// misdated is a source whose times are those of a clock that is wrong.
+type misdated struct {
+	gateway.Source
+	clock *clock.Pretended
+}
+
+func (m misdated) Run(ctx context.Context, s gateway.Sink) error {
+	return m.Source.Run(ctx, misdatedSink{s, m.clock})
+}
+
+type misdatedSink struct {
+	gateway.Sink
+	clock *clock.Pretended
+}
+
+func (m misdatedSink) Edge(ctx context.Context, e pulse.Edge) error {
+	e.Time = e.Time.Add(m.clock.Offset())
+	return m.Sink.Edge(ctx, e)
+}
+
+func (m misdatedSink) Events(ctx context.Context, events []perron.Event, position []byte) error {
+	off := m.clock.Offset()
+	for i := range events {
+		events[i].Time = events[i].Time.Add(off)
+	}
+	return m.Sink.Events(ctx, events, position)
 }
 
 func untilIdle(ctx context.Context, gw *gateway.Gateway) {

@@ -25,9 +25,12 @@ type parts struct {
 	inputs  []pulse.Input
 	sensors []pulse.Sensor
 	source  gateway.Source
+	// ownTimes says that the source's times are not of the device's clock.
+	ownTimes bool
 }
 
 func newParts(g *config.Gateway, now func() time.Time, log *slog.Logger) (p parts, err error) {
+	p.ownTimes = g.Source.Driver == config.DriverReplay || g.Source.Driver == config.DriverSimulate
 	switch g.Source.Driver {
 	case config.DriverReplay:
 		p.source, err = newReplay(g.Source.Replay, now, log)

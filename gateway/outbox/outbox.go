@@ -49,6 +49,12 @@ type Options struct {
 	MaxBytes int64
 	Logger   *slog.Logger
 	Now      func() time.Time // nil is time.Now
+	// Boot names the time from the device's last start to its next. Without one
+	// the stamps of an unsynchronised clock stay as they are.
+	Boot string
+	// Life says that the gateway lives, and when; it is kept with what is written
+	// anyway. Nil keeps nothing.
+	Life func() Life
 }
 
 // State is what an outbox holds.
@@ -85,6 +91,8 @@ type Outbox struct {
 	max  int64
 	log  *slog.Logger
 	now  func() time.Time
+	boot string
+	life func() Life
 
 	queue   chan item
 	acks    chan struct{} // capacity 1: something for the writer beside the queue
@@ -92,8 +100,9 @@ type Outbox struct {
 	done    chan struct{} // closed when the writer is gone
 	stop    sync.Once
 
-	io   sync.Mutex // held while tables and state are out of step, before mu
-	told time.Time  // when dropped events were last logged; the writer's own
+	io    sync.Mutex // held while tables and state are out of step, before mu
+	told  time.Time  // when dropped events were last logged; the writer's own
+	wrote time.Time  // when the last transaction was committed; the writer's own
 
 	mu       sync.Mutex
 	state    State
@@ -104,6 +113,9 @@ type Outbox struct {
 	renew    bool   // State.Old
 	lost     uint64 // edges to add to LostEdges
 	stored   meta   // as committed
+	clocks   map[string]anchor
+	lived    Life // as it was found
+	outages  []Outage
 }
 
 // meta is the one row of table meta.
@@ -111,8 +123,12 @@ type meta struct{ next, acked, dropped, lost uint64 }
 
 type item struct {
 	events   []perron.Event
+	unsure   bool  // the stamps of the events
+	shift    int64 // of them, if so
 	position []byte
 	flushed  chan<- struct{} // closed once everything before is committed
+	anchor   *anchor         // of this boot's clock
+	outages  []Outage        // all of them, when they have changed
 }
 
 const queueLength = 64
@@ -207,7 +223,9 @@ CREATE TABLE IF NOT EXISTS chunk (
 	n         INTEGER NOT NULL,    -- events, holes included
 	presences INTEGER NOT NULL,    -- of them, those that may be dropped first
 	holes     INTEGER NOT NULL,    -- of them, those that were dropped
-	body      BLOB NOT NULL
+	body      BLOB NOT NULL,
+	boot      TEXT,                -- in which it was stamped; NULL when the clock was right
+	shift     INTEGER              -- clock less time since boot, ns; of stamps that are unsure
 );
 CREATE INDEX IF NOT EXISTS chunk_presences ON chunk (first) WHERE presences > 0;
 CREATE TABLE IF NOT EXISTS meta (
@@ -217,11 +235,29 @@ CREATE TABLE IF NOT EXISTS meta (
 	acked    INTEGER NOT NULL,
 	dropped  INTEGER NOT NULL,
 	lost     INTEGER NOT NULL,
-	position BLOB
+	position BLOB,
+	alive    TEXT                  -- Life, as JSON: when this was last written
+);
+CREATE TABLE IF NOT EXISTS clock (
+	boot  TEXT PRIMARY KEY,
+	shift INTEGER NOT NULL,        -- of the synchronised clock
+	at    INTEGER NOT NULL         -- time since boot when it was last right, ns
+);
+CREATE TABLE IF NOT EXISTS outage (
+	since INTEGER NOT NULL,        -- ns since 1970
+	until INTEGER NOT NULL
 );`
 
+// upgrades bring an older file to the next version.
+var upgrades = map[int]string{
+	1: `
+ALTER TABLE chunk ADD COLUMN boot TEXT;
+ALTER TABLE chunk ADD COLUMN shift INTEGER;
+ALTER TABLE meta ADD COLUMN alive TEXT;`,
+}
+
 // version is the user_version of the file.
-const version = 1
+const version = 2
 
 // overhead is what a chunk takes besides its body, in bytes.
 const overhead = 24
@@ -243,7 +279,7 @@ func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) 
 		}
 	}()
 	o = &Outbox{
-		db: db, path: path, max: opt.MaxBytes, log: opt.Logger, now: opt.Now,
+		db: db, path: path, max: opt.MaxBytes, log: opt.Logger, now: opt.Now, boot: opt.Boot, life: opt.Life,
 		queue: make(chan item, queueLength), acks: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -278,9 +314,19 @@ func (o *Outbox) load(ctx context.Context) error {
 	}
 	defer tx.Rollback()  //nolint:errcheck // after Commit it has nothing to do
 	if found < version { // else nothing is written: the disk may be full
+		for v := found; v < version; v++ {
+			if _, err := tx.ExecContext(ctx, upgrades[v]); err != nil {
+				return fmt.Errorf("bring the file to version %d: %w", v+1, err)
+			}
+			if v == 0 {
+				break // the schema below is the newest
+			}
+		}
 		if _, err := tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d", schema, version)); err != nil {
 			return err
 		}
+	}
+	if found == 0 {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO meta (id, epoch, next, acked, dropped, lost) VALUES (1, ?, 1, 0, 0, 0)", newEpoch()); err != nil {
 			return err
 		}
@@ -309,6 +355,9 @@ func (o *Outbox) load(ctx context.Context) error {
 		return err
 	}
 	s.Waiting = waiting
+	if err := o.loadTimes(ctx, tx); err != nil {
+		return err
+	}
 	o.opened, o.sure = s.Next, s.Next == 1
 	o.stored = meta{s.Next, s.Acked, s.Dropped, s.LostEdges}
 	return tx.Commit()
@@ -368,7 +417,11 @@ func (o *Outbox) Changed() <-chan struct{} { return o.changed }
 // for room; events without a position are never waited for. An event that
 // cannot be sent (its sensor, its kind, its time) is an error, and none is taken.
 func (o *Outbox) Append(ctx context.Context, events []perron.Event, position []byte) error {
-	sensor := ""
+	return o.append(ctx, item{events: events, position: position})
+}
+
+func (o *Outbox) append(ctx context.Context, it item) error {
+	sensor, events := "", it.events
 	for _, e := range events {
 		if e.Sensor != sensor && !perron.ValidID(e.Sensor) {
 			return fmt.Errorf("append to outbox: event of sensor %q, which is not a valid id", e.Sensor)
@@ -378,7 +431,7 @@ func (o *Outbox) Append(ctx context.Context, events []perron.Event, position []b
 			return fmt.Errorf("append to outbox: %w", err)
 		}
 	}
-	return o.enqueue(ctx, item{events: events, position: position})
+	return o.enqueue(ctx, it)
 }
 
 // Flush waits until everything that was appended before is on disk.
@@ -462,6 +515,21 @@ func (o *Outbox) Lost(n uint64) {
 	o.state.LostEdges += n
 	o.mu.Unlock()
 	poke(o.acks)
+}
+
+// FileSize is what the file and its log take on the disk, in bytes.
+func (o *Outbox) FileSize() (n int64, err error) {
+	for _, suffix := range []string{"", "-wal"} {
+		fi, err := os.Stat(o.path + suffix)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("size of outbox: %w", err)
+		}
+		n += fi.Size()
+	}
+	return n, nil
 }
 
 func poke(c chan struct{}) {

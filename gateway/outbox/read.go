@@ -18,6 +18,9 @@ type Batch struct {
 	Floor  uint64
 	First  uint64
 	Events []perron.Event // empty when there is nothing at or after from
+	// Held is how many of them, at the end, have times that are corrected when
+	// the clock becomes synchronised before the device is started again.
+	Held int
 }
 
 // Read returns the events from number from on, at most limit, up to the first
@@ -34,11 +37,11 @@ func (o *Outbox) Read(ctx context.Context, from uint64, limit int) (Batch, error
 		return b, nil
 	}
 	var err error
-	if b.Events, err = o.run(ctx, o.db, &b.First, limit, s.Next); err != nil {
+	if b.Events, b.Held, err = o.run(ctx, o.db, &b.First, limit, s.Next); err != nil {
 		return Batch{}, fmt.Errorf("read outbox: %w", err)
 	}
 	if holes > 0 {
-		if _, err = o.run(ctx, o.db, &b.Floor, 1, s.Next); err != nil {
+		if _, _, err = o.run(ctx, o.db, &b.Floor, 1, s.Next); err != nil {
 			return Batch{}, fmt.Errorf("read outbox: %w", err)
 		}
 	}
@@ -47,25 +50,30 @@ func (o *Outbox) Read(ctx context.Context, from uint64, limit int) (Batch, error
 
 // run reads the first run of held events from *from on and sets *from to the
 // number of its first, or to next when there is none.
-func (o *Outbox) run(ctx context.Context, q querier, from *uint64, limit int, next uint64) ([]perron.Event, error) {
-	rows, err := q.QueryContext(ctx, `SELECT first, body FROM chunk
+func (o *Outbox) run(ctx context.Context, q querier, from *uint64, limit int, next uint64) (events []perron.Event, held int, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT first, body, boot, shift FROM chunk
 		WHERE first >= COALESCE((SELECT MAX(first) FROM chunk WHERE first <= ?1), 0) ORDER BY first`, *from)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer rows.Close()
-	var events []perron.Event
 	var body sql.RawBytes
-	full := false
+	var boot sql.NullString
+	var shift sql.NullInt64
+	full, may := false, false
 	for !full && rows.Next() {
 		var seq uint64
-		if err := rows.Scan(&seq, &body); err != nil {
-			return nil, err
+		if err := rows.Scan(&seq, &body, &boot, &shift); err != nil {
+			return nil, 0, err
 		}
 		full = len(events) > 0 && seq != *from+uint64(len(events))
 		if full {
 			break
 		}
+		o.mu.Lock()
+		how := o.timesOf(boot, shift)
+		o.mu.Unlock()
+		may = may || how.held
 		err := decode(body, func(ev perron.Event, holes int) bool {
 			switch {
 			case holes > 0:
@@ -77,20 +85,24 @@ func (o *Outbox) run(ctx context.Context, q querier, from *uint64, limit int, ne
 				if len(events) == 0 {
 					*from = seq
 				}
+				ev.Time, ev.Unsure = ev.Time.Add(how.correct), how.unsure
 				events = append(events, ev)
+				if may {
+					held++
+				}
 				seq++
 				full = len(events) == limit
 			}
 			return !full
 		})
 		if err != nil {
-			return nil, fmt.Errorf("chunk at %d: %w", seq, err)
+			return nil, 0, fmt.Errorf("chunk at %d: %w", seq, err)
 		}
 	}
 	if len(events) == 0 {
 		*from = next
 	}
-	return events, rows.Err()
+	return events, held, rows.Err()
 }
 
 // querier is what a transaction and a database have in common.

@@ -23,6 +23,8 @@ const (
 	// vacuumPages is how many free pages are worth giving back, and how many
 	// are given back at a time.
 	vacuumPages = 512
+	// aliveEvery is how often a sign of life is written when nothing else is.
+	aliveEvery = 10 * time.Minute
 )
 
 // Run writes what Append takes in. When ctx ends it writes what is in the queue
@@ -31,6 +33,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	defer o.stop.Do(func() { close(o.done) })
 	var g group
 	var later <-chan time.Time // of an ack to be written, or a failed write
+	beat := time.NewTicker(aliveEvery)
+	defer beat.Stop()
+	if o.life == nil {
+		beat.Stop()
+	}
 	for {
 		select {
 		case it := <-o.queue:
@@ -51,10 +58,23 @@ func (o *Outbox) Run(ctx context.Context) error {
 				later = time.After(retryDelay)
 			}
 			continue
+		case <-beat.C:
+			if time.Since(o.wrote) < aliveEvery/2 {
+				continue
+			}
+			if err := o.commit(&group{}); err != nil {
+				o.fail(err)
+				later = time.After(retryDelay)
+			}
+			continue
 		case <-ctx.Done():
 			return o.finish(&g)
 		}
 		for g.some() {
+			if g.empty() { // who asks whether all is written wears no card out
+				g.written()
+				break
+			}
 			err := o.commit(&g)
 			if err == nil {
 				break
@@ -115,6 +135,16 @@ func (g *group) take(it item) {
 
 func (g *group) some() bool { return len(g.items) > 0 }
 
+// empty says that there is nothing to be written.
+func (g *group) empty() bool {
+	for _, it := range g.items {
+		if len(it.events) > 0 || it.position != nil || it.anchor != nil || it.outages != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func (g *group) written() {
 	for _, it := range g.items {
 		if it.flushed != nil {
@@ -157,7 +187,7 @@ func (o *Outbox) commit(g *group) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
-	w := writer{tx: tx, max: o.max, s: s, holes: holes}
+	w := writer{tx: tx, max: o.max, s: s, holes: holes, boot: o.boot}
 	if renew {
 		if err := w.renew(opened); err != nil {
 			return fmt.Errorf("begin a new epoch: %w", err)
@@ -183,13 +213,21 @@ func (o *Outbox) commit(g *group) error {
 			return err
 		}
 	}
-	if _, err := tx.Exec("UPDATE meta SET epoch = ?, next = ?, acked = ?, dropped = ?, lost = ?, position = COALESCE(?, position)",
-		w.s.Epoch, w.s.Next, w.s.Acked, w.s.Dropped, w.s.LostEdges, g.position); err != nil {
+	if err := w.writeTimes(g, o.boot); err != nil {
+		return fmt.Errorf("write what is known of the clock: %w", err)
+	}
+	alive, err := o.nowAlive()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec("UPDATE meta SET epoch = ?, next = ?, acked = ?, dropped = ?, lost = ?, position = COALESCE(?, position), alive = ?",
+		w.s.Epoch, w.s.Next, w.s.Acked, w.s.Dropped, w.s.LostEdges, g.position, alive); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	o.wrote = time.Now()
 
 	o.mu.Lock()
 	acked := o.state.Acked // may have risen, unless the epoch is new
@@ -211,6 +249,12 @@ func (o *Outbox) commit(g *group) error {
 	if g.position != nil {
 		o.position = g.position
 	}
+	anchored := false
+	for _, it := range g.items {
+		if it.anchor != nil {
+			o.clocks[o.boot], anchored = *it.anchor, true
+		}
+	}
 	o.mu.Unlock()
 	if s.Failing != nil && s.Failing != errNoRoom {
 		o.log.Info("events can be written again", "file", o.path)
@@ -223,7 +267,7 @@ func (o *Outbox) commit(g *group) error {
 		o.told = time.Now()
 		o.log.Error("the outbox is full: events are dropped", "since_epoch", w.s.Dropped)
 	}
-	if g.n > 0 || renew {
+	if g.n > 0 || renew || anchored {
 		poke(o.changed)
 	}
 	g.written()
@@ -234,7 +278,7 @@ func (o *Outbox) commit(g *group) error {
 func (o *Outbox) idle() error {
 	o.mu.Lock()
 	now := meta{o.state.Next, o.state.Acked, o.state.Dropped, o.state.LostEdges}
-	same := now == o.stored && !o.renew
+	same := now == o.stored && !o.renew && o.state.Failing == nil
 	o.mu.Unlock()
 	if !same {
 		if err := o.commit(&group{}); err != nil {
@@ -265,6 +309,7 @@ type writer struct {
 	max   int64
 	s     State
 	holes uint64
+	boot  string
 	enc   encoder
 }
 
@@ -272,17 +317,18 @@ func (w *writer) append(g *group) error {
 	if g.n == 0 {
 		return nil
 	}
-	stmt, err := w.tx.Prepare("INSERT INTO chunk (first, n, presences, holes, body) VALUES (?, ?, ?, 0, ?)")
+	stmt, err := w.tx.Prepare("INSERT INTO chunk (first, n, presences, holes, body, boot, shift) VALUES (?, ?, ?, 0, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	w.enc.reset()
+	var boot, shift any // of what is being encoded
 	put := func() error {
 		if w.enc.n == 0 {
 			return nil
 		}
-		if _, err := stmt.Exec(w.s.Next, w.enc.n, w.enc.presences, w.enc.body); err != nil {
+		if _, err := stmt.Exec(w.s.Next, w.enc.n, w.enc.presences, w.enc.body, boot, shift); err != nil {
 			return err
 		}
 		w.s.Next += uint64(w.enc.n)
@@ -292,6 +338,17 @@ func (w *writer) append(g *group) error {
 		return nil
 	}
 	for _, it := range g.items {
+		var itBoot, itShift any
+		if it.unsure {
+			itBoot, itShift = w.boot, it.shift
+		}
+		if len(it.events) > 0 && (itBoot != boot || itShift != shift) {
+			// A chunk has one clock.
+			if err := put(); err != nil {
+				return err
+			}
+			boot, shift = itBoot, itShift
+		}
 		for _, e := range it.events {
 			w.enc.add(e)
 			if w.enc.n == chunkEvents {

@@ -91,7 +91,7 @@ func (h *health) status(id string) perron.SensorStatus {
 		st.Health = perron.SensorOK
 	}
 	if !h.since.IsZero() {
-		st.Since = h.since.Round(0).UTC()
+		st.Since = h.since
 	}
 	return st
 }

@@ -328,7 +328,8 @@ func opposite(k perron.Kind) perron.Kind {
 }
 
 func (m *Machine) emit(s *sensor, at time.Time, kind perron.Kind) {
-	e := perron.Event{Time: at.Round(0).UTC(), Sensor: s.ID, Kind: kind}
+	// The time keeps its monotonic reading, for who has to correct it.
+	e := perron.Event{Time: at, Sensor: s.ID, Kind: kind}
 	s.health.event(e)
 	m.out = append(m.out, e)
 }

@@ -203,8 +203,8 @@ func asideLine(l *lines, b *store.Batch, e *store.Entry, seq int64) {
 func lossLines(l *lines, b *store.Batch, skip int, acked, lost uint64) {
 	for _, loss := range store.LossesOf(b, skip, lost) {
 		seq := int64(acked) + 1
-		if loss.Kind == perron.DoubtSetAside {
-			seq = int64(b.First) + int64(skip+slices.IndexFunc(b.Entries[skip:], func(e store.Entry) bool { return e.SetAside == loss.Reason }))
+		if loss.Kind != perron.DoubtLost {
+			seq = int64(b.First) + int64(skip+slices.IndexFunc(b.Entries[skip:], func(e store.Entry) bool { return loss.Concerns(&e) }))
 		}
 		l.point("loss", tag{"epoch", b.Epoch}, tag{"gateway", b.Gateway}, tag{"kind", string(loss.Kind)}, tag{"reason", loss.Reason}, tag{"site", b.Site})
 		l.int("at", loss.At.UnixNano())

@@ -67,6 +67,35 @@ func testCommitSequence(t *testing.T, o Opener) {
 	}
 }
 
+// testUnsure has events whose times are unsure: they count, and their days are
+// doubted once, however often they are sent.
+func testUnsure(t *testing.T, o Opener) {
+	s := open(t, o)
+	b := batch("gate-1", "e1", 1, 1)
+	midnight := perron.DateOf(base).End()
+	for _, at := range []time.Duration{-2 * time.Minute, -time.Minute, time.Minute} {
+		e := entry(midnight.Add(at), "main", perron.In)
+		e.Unsure = at > -2*time.Minute
+		b.Entries = append(b.Entries, e)
+	}
+	commit(t, s, b, store.Result{Acked: 3, Stored: 3})
+	commit(t, s, b, store.Result{Acked: 3, Duplicate: 3})
+	for i, want := range []store.Loss{
+		{Reason: perron.DateOf(base).String(), At: midnight.Add(-time.Minute)},
+		{Reason: perron.DateOf(base).AddDays(1).String(), At: midnight.Add(time.Minute)},
+	} {
+		want.Site, want.Gateway, want.Kind, want.Count = site, "gate-1", perron.DoubtTimes, 1
+		day := perron.DateOf(base).AddDays(i)
+		got, err := s.Losses(t.Context(), site, day.Start(), day.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]store.Loss{want}, got); d != "" {
+			t.Errorf("losses of %s (-want +got):\n%s", day, d)
+		}
+	}
+}
+
 // testEpochs has outboxes made anew, and gateways and sites of the same names
 // and numbers, with events of one instant.
 func testEpochs(t *testing.T, o Opener) {

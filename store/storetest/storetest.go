@@ -72,6 +72,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		test func(*testing.T, Opener)
 	}{
 		{"CommitSequence", testCommitSequence},
+		{"Unsure", testUnsure},
 		{"EpochsAndGateways", testEpochs},
 		{"RefusesNonsense", testRefuses},
 		{"EqualTimes", testEqualTimes},

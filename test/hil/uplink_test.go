@@ -41,6 +41,7 @@ site: yard
 gateway: gates
 data_dir: data
 broker: {url: "tcp://10.0.2.2:%s", password: %q}
+clock: {wait: 0s} # the guest has no time server
 inputs:
   - {id: outer, pin: GPIO17, debounce: 0s}
   - {id: inner, pin: GPIO27, debounce: 0s}
