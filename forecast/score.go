@@ -59,66 +59,15 @@ func NewScorer(site *perron.Site) *Scorer {
 // quarter, gates summed, and samples in order of time. What was scored of
 // those days is forgotten, so that the forecasts of them can be scored (again):
 // all that were made since a week before.
-//
-// A quarter was measured when each third of it has a sample and in none of them
-// staff had closed the site. The vehicles that came are those that went in and
-// those by which the queue grew, where samples at both ends know the queue. The
-// wait is that of the first sample of the quarter; a lower bound is none.
+// See [perron.Came] for what counts as measured.
 func (s *Scorer) Truth(from, to time.Time, counts []perron.Count, samples []perron.Sample) {
 	s.from, s.to = from, to
-	s.arrivals, s.waits = make(map[int64]float64), make(map[int64]float64)
 	for d := range s.days {
 		if start := d.Start(); !start.Before(from) && start.Before(to) || d.Before(perron.DateOf(to).AddDays(-ScoreDays-1)) {
 			delete(s.days, d)
 		}
 	}
-	in := make(map[int64]float64, len(counts))
-	for _, c := range counts {
-		in[c.Start.Unix()] += float64(max(0, c.In))
-	}
-	type quarter struct {
-		thirds, closed int
-		start          *perron.Sample // within the first minutes
-	}
-	quarters := make(map[int64]*quarter)
-	for i := range samples {
-		v := &samples[i]
-		start := perron.Quarter.Start(v.At)
-		q := quarters[start.Unix()]
-		if q == nil {
-			q = &quarter{}
-			quarters[start.Unix()] = q
-		}
-		if v.Level == perron.Closed {
-			q.closed++
-			continue
-		}
-		q.thirds |= 1 << min(2, int(v.At.Sub(start)/(5*time.Minute)))
-		if q.start == nil && v.At.Sub(start) < 3*time.Minute && finite(v.Estimate) {
-			q.start = v
-		}
-	}
-	for at, q := range quarters {
-		start := time.Unix(at, 0).UTC()
-		end := perron.Quarter.Next(start)
-		if q.closed > 0 || q.thirds != 7 || start.Before(from) || end.After(to) {
-			continue
-		}
-		grown, known := 0.0, q.start != nil
-		if known {
-			if next := quarters[end.Unix()]; next != nil && next.start != nil {
-				grown = next.start.Queue.Mid - q.start.Queue.Mid
-			} else {
-				known = q.start.Queue.Mid < 0.5 // nobody joins at the very end
-			}
-		}
-		if known {
-			s.arrivals[at] = math.Max(0, in[at]+grown)
-		}
-		if q.start != nil && !q.start.AtLeast {
-			s.waits[at] = q.start.Wait.Mid
-		}
-	}
+	s.arrivals, s.waits = perron.Came(from, to, counts, samples)
 }
 
 // Forecast scores what a forecast said of the days of which the truth is

@@ -104,7 +104,7 @@ func TestScoreLeavesOut(t *testing.T) {
 				s[i].AtLeast = true
 			}
 			return s
-		}, 11, 10, 0},
+		}, 11, 11, 0},
 		{"a typical forecast without any past", func(_ []perron.Count, s []perron.Sample, f *perron.Forecast) []perron.Sample {
 			for i := range f.Quarters {
 				f.Quarters[i].Basis = perron.QualityUnknown

@@ -30,7 +30,7 @@ type HorizonScore struct {
 	Arrivals Accuracy `json:"arrivals"` // vehicles a slot
 	// Wait is in minutes, over the slots in which a wait of five minutes or more
 	// was measured or held possible: that nobody waits at a quiet hour is no
-	// merit. Waits beyond the last queue loop are not known and left out.
+	// merit. The truth is an estimate itself; see [Came].
 	Wait Accuracy `json:"wait"`
 	// Idle is how many slots had no such wait, neither measured nor held possible.
 	Idle int `json:"idle"`

@@ -297,7 +297,11 @@ func (s *scenario) Forecast(site string) (perron.Forecast, bool) {
 	if s.live[site].MeasuredAt.IsZero() {
 		return perron.Forecast{}, false
 	}
-	return fixtureForecast(s.site(site), s.days[site], s.now, s.live[site].MeasuredAt), true
+	f := fixtureForecast(s.site(site), s.days[site], s.now, s.live[site].MeasuredAt)
+	if site != "haven" { // where they have not been made for long
+		f.Score = fixtureScore(s.now)
+	}
+	return f, true
 }
 
 func (s *scenario) Gateways(site string) []perron.GatewayStatus { return s.gates[site] }
@@ -309,8 +313,7 @@ func (s *scenario) Counts(_ context.Context, q store.CountQuery) ([]perron.Count
 		if !site.Hours.Open(t) {
 			continue
 		}
-		d := perron.DateOf(t)
-		_, onSite := crowd(s.days[q.Site]*(0.8+0.4*float64((d.Day*7+int(d.Month)*3)%10)/10), t)
+		_, onSite := crowd(s.dayOf(q.Site, t), t)
 		n := onSite * 4.2
 		if q.Step == perron.Quarter {
 			n /= 4
@@ -322,8 +325,54 @@ func (s *scenario) Counts(_ context.Context, q store.CountQuery) ([]perron.Count
 	return out, nil
 }
 
-func (s *scenario) Samples(context.Context, string, time.Time, time.Time) ([]perron.Sample, error) {
-	return nil, nil
+// dayOf is how busy a day of the past was at a site, as Counts has it.
+func (s *scenario) dayOf(site string, t time.Time) float64 {
+	d := perron.DateOf(t)
+	return s.days[site] * (0.8 + 0.4*float64((d.Day*7+int(d.Month)*3)%10)/10)
+}
+
+func (s *scenario) Samples(_ context.Context, id string, from, to time.Time) ([]perron.Sample, error) {
+	site := s.site(id)
+	var out []perron.Sample
+	for t := perron.Quarter.Start(from); t.Before(to) && t.Before(s.now); t = t.Add(5 * time.Minute) {
+		if !site.Hours.Open(t) {
+			continue
+		}
+		wait, onSite := crowd(s.dayOf(id, t), t)
+		v := perron.Sample{Level: perron.LevelOf(wait, onSite/float64(site.Bays)), Quality: perron.Measured}
+		v.At, v.Wait, v.OnSite = t, perron.Exactly(wait), perron.Exactly(onSite)
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Forecasts were made every other hour, and knew the usual day only.
+func (s *scenario) Forecasts(_ context.Context, id string, from, to time.Time) ([]perron.Forecast, error) {
+	var out []perron.Forecast
+	for t := perron.Hour.Start(from); t.Before(to) && t.Before(s.now); t = t.Add(2 * time.Hour) {
+		if !t.Before(from) {
+			out = append(out, fixtureForecast(s.site(id), s.days[id], t, t))
+		}
+	}
+	return out, nil
+}
+
+// fixtureScore is that of a site whose forecasts have been made for four weeks.
+func fixtureScore(now time.Time) *perron.Score {
+	today := perron.DateOf(now)
+	out := &perron.Score{From: today.AddDays(-27).Start(), To: today.AddDays(1).Start(), Days: 24}
+	over := 0
+	for i, upTo := range []int{60, 180, 360, 1440, 2880, 11520} {
+		h := perron.HorizonScore{Over: over, UpTo: upTo, Minutes: 15, Idle: 900}
+		n := float64(i)
+		h.Arrivals = perron.Accuracy{N: 3100 + 900*i, Mean: 9.3, MAE: 2.4 + n/5, Pinball: 0.8 + n/10, Coverage: 0.81 - n/100}
+		h.Wait = perron.Accuracy{N: 800 + 300*i, Mean: 14.2, MAE: 3.1 + n, Pinball: 1 + n/4, Coverage: 0.78 + n/50}
+		if upTo == 11520 {
+			h.Minutes, h.Arrivals.Mean, h.Arrivals.MAE = 60, 37.1, 9.6
+		}
+		out.Horizons, over = append(out.Horizons, h), upTo
+	}
+	return out
 }
 
 func (s *scenario) Actions(_ context.Context, site string, from, to time.Time) ([]perron.Action, error) {

@@ -27,6 +27,7 @@ type preset struct {
 
 type heatCell struct {
 	Text  string // "84", "–"
+	Small string // a second number below it
 	Title string // the cell in a sentence
 	Class string
 }
@@ -68,6 +69,9 @@ type plannerBody struct {
 	Heat      []heatRow
 	Days      []busyDay
 	Curve     *curveView
+	Waits     *waitsView    // of one site
+	Accuracy  *accuracyView // of one site
+	Choose    []preset      // sites to choose for these
 	Downloads []download
 	Extent    string
 	Script    struct {
@@ -118,9 +122,32 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 		body.Curve = viewCurve(v.words, day, quarters)
 	}
+	if err := s.perSite(ctx, v, q, chosen, p, &body); err != nil {
+		return err
+	}
 	return s.render(w, r, v, http.StatusOK, "planner", layout{
 		Title: v.T("planner.heading"), Area: "planner", Script: "planner.js", Body: body,
 	})
+}
+
+// perSite adds what is shown of one site only: waits and forecasts of different
+// sites do not add up.
+func (s *server) perSite(ctx context.Context, v *visit, q url.Values, chosen []*perron.Site, p period, body *plannerBody) (err error) {
+	if len(chosen) != 1 {
+		for _, site := range chosen {
+			body.Choose = append(body.Choose, preset{site.Name, plannerLink(v, site.ID, p, ""), false})
+		}
+		return nil
+	}
+	if body.Waits, err = s.waits(ctx, v, chosen[0], p); err != nil {
+		return err
+	}
+	day, err := perron.ParseDate(q.Get("day"))
+	if err != nil || day.Before(perron.DateOf(perron.Earliest)) {
+		day = perron.Date{}
+	}
+	body.Accuracy, err = s.accuracy(ctx, v, chosen[0], q, p, day)
+	return err
 }
 
 // A planner's page reads up to a year of counts and is open to everybody, so

@@ -47,7 +47,11 @@ func loadPages() (*pages, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.byName[name], err = t.ParseFS(templateFiles, "templates/"+name+".html"); err != nil {
+		files := []string{"templates/" + name + ".html"}
+		if name == "planner" {
+			files = append(files, "templates/accuracy.html")
+		}
+		if p.byName[name], err = t.ParseFS(templateFiles, files...); err != nil {
 			return nil, err
 		}
 	}

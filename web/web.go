@@ -26,6 +26,8 @@ type History interface {
 	Samples(ctx context.Context, site string, from, to time.Time) ([]perron.Sample, error)
 	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
 	Extent(ctx context.Context, site string) (store.Extent, error)
+	// Forecasts are those of a site that were made in [from, to), by origin.
+	Forecasts(ctx context.Context, site string, from, to time.Time) ([]perron.Forecast, error)
 }
 
 // Staff carries out what staff decide.

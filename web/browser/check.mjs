@@ -83,7 +83,7 @@ for (const [scenario, base] of Object.entries(urls)) {
     if (!look.scripts) await checker.route("**/*.js", (route) => route.abort());
     for (const [name, path] of pages) {
       // What does not depend on the scenario is looked at once.
-      if ((name === "login" || name === "planner") && scenario !== "saturday") continue;
+      if ((name === "login" || name.startsWith("planner")) && scenario !== "saturday") continue;
       for (const c of new Set([context, checker])) await (name === "staff" ? logIn(c, base) : c.clearCookies());
       const title = `${scenario}-${name}-${look.width}${look.dark ? "-dark" : ""}-${look.lang}${look.scripts ? "" : "-noscript"}`;
       await check(title, async () => {

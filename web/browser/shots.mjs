@@ -6,7 +6,8 @@ const folder = new URL("shots/", import.meta.url);
 export const pages = [
   ["overview", "/"],
   ["perron", "/perron/poort"],
-  ["planner", "/planner?day=2026-05-02"],
+  ["planner", "/planner?site=poort&day=2026-05-02&ahead=360"],
+  ["planner-all", "/planner?day=2026-05-02"],
   ["login", "/staff/login"],
   ["staff", "/staff"],
 ];

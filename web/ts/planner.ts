@@ -1,10 +1,9 @@
-// The planner's heatmap: arrow keys and pointer read a cell out. Without this
+// The planner's heatmaps: arrow keys and pointer read a cell out. Without this
 // script every cell shows its number all the same.
 
-const table = document.querySelector<HTMLTableElement>("[data-heat]");
-const read = document.querySelector<HTMLElement>("[data-heatread]");
-
-if (table && read) {
+for (const table of document.querySelectorAll<HTMLTableElement>("[data-heat]")) {
+  const read = document.querySelector<HTMLElement>(`[data-heatread="${table.dataset.heat}"]`);
+  if (!read) continue;
   const rows = [...table.tBodies[0]!.rows].map((r) => [...r.querySelectorAll<HTMLTableCellElement>("td")]);
   let y = 0;
   let x = 0;
