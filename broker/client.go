@@ -14,6 +14,7 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -287,6 +288,9 @@ func (c *Client) session(ctx context.Context) error {
 	}
 	if err := token.Error(); err != nil {
 		c.metrics.failures.Inc()
+		if errors.Is(err, packets.ErrorRefusedIDRejected) {
+			err = fmt.Errorf("the broker refuses the name %s, perhaps because another device is connected with it: %w", c.cfg.ClientID, err)
+		}
 		return fmt.Errorf("connect: %w", err)
 	}
 	if err := c.subscribe(ctx, conn); err != nil {

@@ -44,6 +44,9 @@ type Events struct {
 type Ack struct {
 	Epoch string `json:"epoch"`
 	Acked uint64 `json:"acked"`
+	// Rival tells it instead that another device has come with its name. Then
+	// Epoch is empty, and nothing is acknowledged.
+	Rival bool `json:"rival,omitempty"`
 }
 
 // An InvalidError says which field of a message holds what it may not.
@@ -212,6 +215,12 @@ func DecodeAck(b []byte) (Ack, error) {
 }
 
 func (m Ack) validate() error {
+	if m.Rival && m.Epoch == "" && m.Acked == 0 {
+		return nil
+	}
+	if m.Rival {
+		return invalid("rival", "true", "without epoch and acked")
+	}
 	if !ValidEpoch(m.Epoch) {
 		return invalid("epoch", m.Epoch, wantEpoch)
 	}

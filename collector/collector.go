@@ -234,6 +234,9 @@ func (c *Collector) onStatus(m broker.Message) {
 		c.malformed(w, "status", err)
 		return
 	}
+	if s.Online && !m.Retained && w.runs.returned(s.Started, time.Now()) {
+		c.rival(w)
+	}
 	heard := c.cfg.Now()
 	if m.Retained {
 		heard = s.At // it may have lain there for days

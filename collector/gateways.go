@@ -154,6 +154,9 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 	if !g.off.IsZero() {
 		add(perron.DoubtOff, g.off, 0)
 	}
+	if !s.Rival.IsZero() {
+		add(perron.DoubtRival, s.Rival, 0)
+	}
 	if s.LossUnseen {
 		add(perron.DoubtUnseen, time.Time{}, 0)
 	}

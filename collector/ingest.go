@@ -38,6 +38,7 @@ type worker struct {
 	queue   chan []byte
 	acks    *acks
 	metrics *gatewayMetrics
+	runs    runs
 	// held is a decoded batch that could not be joined to the ones before.
 	held *store.Batch
 }

@@ -185,7 +185,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		g.sink.settle = waits.Settle
 	}
 	g.pub = newPublisher(&g.cfg, box, log, g.metrics)
-	g.status = newReporter(&g.cfg, box, g.sink, g.times, log)
+	g.status = newReporter(&g.cfg, box, g.sink, g.times, &g.pub.rival, log)
 	cfg.Link.Subscribe(broker.AckTopic(cfg.Site, cfg.Gateway), g.pub.handleAck)
 	cfg.Link.OnUp(func() {
 		poke(g.pub.up)

@@ -22,6 +22,8 @@ type publisher struct {
 	acks  chan struct{} // heard says something new
 	pings chan chan struct{}
 
+	rival rival
+
 	mu    sync.Mutex
 	heard ack
 
@@ -59,6 +61,10 @@ func (p *publisher) handleAck(m broker.Message) {
 	if err != nil {
 		p.metrics.badAcks.Inc()
 		p.log.Error("an ack does not decode", "err", err)
+		return
+	}
+	if a.Rival {
+		p.rival.seen(p.cfg.Now(), p.log)
 		return
 	}
 	p.box.Ack(a.Epoch, a.Acked)

@@ -28,14 +28,15 @@ type reporter struct {
 	box   *outbox.Outbox
 	sink  *sink
 	times *timekeeper
+	rival *rival
 	log   *slog.Logger
 	up    chan struct{}
 	pings chan chan struct{}
 }
 
-func newReporter(cfg *Config, box *outbox.Outbox, s *sink, times *timekeeper, log *slog.Logger) *reporter {
+func newReporter(cfg *Config, box *outbox.Outbox, s *sink, times *timekeeper, rv *rival, log *slog.Logger) *reporter {
 	return &reporter{
-		cfg: cfg, box: box, sink: s, times: times, log: log,
+		cfg: cfg, box: box, sink: s, times: times, rival: rv, log: log,
 		up: make(chan struct{}, 1), pings: make(chan chan struct{}),
 	}
 }
@@ -84,6 +85,7 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
 		FailingSince: s.FailingSince, Damaged: s.Damaged,
 	}
+	st.Rival = r.rival.since()
 	st.Sensors, st.LossUnseen = r.sink.sensors()
 	if s.Waiting > 0 {
 		switch b, err := r.box.Read(ctx, s.Acked+1, 1); {

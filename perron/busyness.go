@@ -221,6 +221,7 @@ const (
 	DoubtOff      DoubtKind = "gateway_was_off"  // a gateway was silent and then started anew: it may have been blind
 	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
 	DoubtUnseen   DoubtKind = "loss_unseen"      // edges of a gateway may be lost without anybody noticing
+	DoubtRival    DoubtKind = "name_twice"       // another device has the name of a gateway
 	DoubtClock    DoubtKind = "clock_unsynced"   // a gateway's clock is not synchronised
 	DoubtTimes    DoubtKind = "times_unsure"     // events of the day were stamped by a clock that was not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long

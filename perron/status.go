@@ -31,6 +31,9 @@ type GatewayStatus struct {
 	// LossUnseen says that edges may be lost without LostEdges counting them:
 	// some input is read in a way that does not number its edges.
 	LossUnseen bool `json:"lossUnseen,omitempty"`
+	// Rival is since when another device has kept coming with the name of this
+	// gateway; zero when none does.
+	Rival time.Time `json:"rival,omitzero"`
 	// ClockSynced is nil when the device cannot tell.
 	ClockSynced *bool `json:"clockSynced,omitempty"`
 	// Outages are the times of the last two days in which the gateway was not

@@ -9,6 +9,8 @@
 //   - The client id must be the user name: sessions are resumed, and taken
 //     over, by client id alone. A service may add "." and a word, because
 //     several of them share one credential.
+//   - A second gateway with the name of one that is connected, and answers, is
+//     refused; it does not take over.
 //   - MQTT 3.1.1 only. What version 5 adds (topic aliases, delayed wills, session
 //     expiry) is not used, and every one of them is a way around a limit.
 //
@@ -65,6 +67,7 @@ type Config struct {
 	SessionExpiry  time.Duration // 10 min that the session of an absent client is kept
 	MaxKeepAlive   time.Duration // 5 min; a client must promise to be heard within that time
 	LoginTimeout   time.Duration // 10 s from connection to CONNECT
+	AliveWithin    time.Duration // 2 s for a gateway to show that it is there when another comes with its name
 }
 
 // A Broker is an MQTT broker.
@@ -96,7 +99,8 @@ func New(cfg Config) (*Broker, error) {
 	setDefault(&cfg.SessionExpiry, 10*time.Minute)
 	setDefault(&cfg.MaxKeepAlive, 5*time.Minute)
 	setDefault(&cfg.LoginTimeout, 10*time.Second)
-	if cfg.MaxClients < 0 || cfg.MaxPending < 0 || cfg.SessionExpiry < 0 || cfg.MaxKeepAlive < time.Second || cfg.LoginTimeout < 0 {
+	setDefault(&cfg.AliveWithin, 2*time.Second)
+	if cfg.MaxClients < 0 || cfg.MaxPending < 0 || cfg.SessionExpiry < 0 || cfg.MaxKeepAlive < time.Second || cfg.LoginTimeout < 0 || cfg.AliveWithin < 0 {
 		return nil, errors.New("embedded broker with a negative limit")
 	}
 

@@ -32,13 +32,14 @@ type guard struct {
 	broker     *Broker
 	refused    *rarely
 	superseded sync.Map // *mochi.Client → struct{}, until it has left
+	asked      sync.Map // *mochi.Client → chan struct{}: whether it is still there
 }
 
 func (g *guard) ID() string { return "perrondrukte" }
 
 func (g *guard) Provides(b byte) bool {
 	switch b {
-	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnSessionEstablish, mochi.OnWill, mochi.OnDisconnect, mochi.OnACLCheck, mochi.OnPublish, mochi.OnPublishDropped:
+	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnPacketRead, mochi.OnSessionEstablish, mochi.OnWill, mochi.OnDisconnect, mochi.OnACLCheck, mochi.OnPublish, mochi.OnPublishDropped:
 		return true
 	}
 	return false
@@ -75,6 +76,9 @@ func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool 
 	case pk.Connect.WillFlag && !mayPublish(user, pk.Connect.WillTopic):
 		// The library publishes a will without asking anybody.
 		g.refuse("will", cl, "topic", clip(pk.Connect.WillTopic))
+	case g.rivals(cl, pk.Connect.ClientIdentifier, p.Site, p.Gateway):
+		_ = g.broker.server.SendConnack(cl, packets.ErrClientIdentifierNotValid, false, nil)
+		g.refuse("in_use", cl, "why", "a client with this name is connected and alive; two devices must not have one name")
 	default:
 		return true
 	}
