@@ -40,7 +40,10 @@ import (
 // A source whose edges may wait somewhere, in the kernel for instance, has a
 // method Settle(ctx context.Context) that returns once the sink has every edge
 // that there was when it was called. Until then nothing is taken for not having
-// happened.
+// happened. Such a source hands over what waits there before its Run returns.
+//
+// A source that has to open something first may have a method Opened() <-chan
+// struct{}: the gateway is not ready before that is closed.
 type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
@@ -129,6 +132,7 @@ type Gateway struct {
 	status  *reporter
 	times   *timekeeper
 	metrics *metrics
+	ready   chan struct{}
 }
 
 // OutboxFile is the name of the outbox within the data directory.
@@ -170,7 +174,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		}
 	}
 	log := cfg.Logger.With("site", cfg.Site, "gateway", cfg.Gateway)
-	g := &Gateway{cfg: cfg, log: log}
+	g := &Gateway{cfg: cfg, log: log, ready: make(chan struct{})}
 	box, err := outbox.Open(ctx, filepath.Join(cfg.DataDir, OutboxFile),
 		outbox.Options{MaxBytes: cfg.MaxOutbox, Logger: log, Now: cfg.Now, Boot: cfg.Boot, Life: func() outbox.Life { return g.times.life() }})
 	if err != nil {
@@ -216,6 +220,9 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	wg.Go(func() {
 		switch err := g.cfg.Source.Run(ctx, g.sink); {
 		case ctx.Err() != nil:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				g.log.Error("the source did not come to a clean end; edges may be missing", "err", err)
+			}
 		case err != nil:
 			failed = fmt.Errorf("source: %w", err)
 			cancel()
@@ -231,8 +238,10 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	wg.Go(func() { g.pub.run(ctx) })
 	wg.Go(func() { g.status.run(ctx) })
 	wg.Go(func() { g.times.run(ctx) })
+	wg.Go(func() { g.begin(ctx) })
 	<-ctx.Done()
 	wg.Wait()
+	g.sink.close()
 	stopBox()
 	err = errors.Join(failed, <-boxErr)
 	g.status.goodbye()
@@ -247,12 +256,36 @@ func (g *Gateway) Close() error { return g.box.Close() }
 // acknowledged.
 func (g *Gateway) Idle() bool { return g.sink.done() && g.box.State().Waiting == 0 }
 
-// Ping returns once every part of the gateway has shown that it makes progress,
-// or with an error when ctx ends first. A watchdog asks it. A disk that cannot
-// be written to is no reason to fail: starting again does not help against it.
+// begin closes ready when the gateway counts.
+func (g *Gateway) begin(ctx context.Context) {
+	if opens, ok := g.cfg.Source.(interface{ Opened() <-chan struct{} }); ok {
+		select {
+		case <-opens.Opened():
+		case <-ctx.Done():
+			return
+		}
+	}
+	close(g.ready)
+}
+
+// Ready is closed when the gateway counts: the outbox is open, and all inputs
+// are. It says nothing of the link.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// Ping returns once every part of the gateway has shown that it makes progress:
+// what the kernel had of edges has been read, what was seen has been written,
+// and what sends it answers. It is an error when ctx ends first. A watchdog asks
+// it. A disk that cannot be written to is no reason to fail, as starting again
+// does not help against it; nor are edges that are not read because of that.
 func (g *Gateway) Ping(ctx context.Context) error {
-	if g.box.State().Failing == nil {
-		if err := g.box.Flush(ctx); err != nil && g.box.State().Failing == nil {
+	failing := func() bool { return g.box.State().Failing != nil }
+	if !failing() {
+		if g.sink.settle(ctx); ctx.Err() != nil && !failing() {
+			return fmt.Errorf("edges are not read: %w", ctx.Err())
+		}
+	}
+	if !failing() {
+		if err := g.box.Flush(ctx); err != nil && !failing() {
 			return fmt.Errorf("the outbox does not answer: %w", err)
 		}
 	}

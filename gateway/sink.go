@@ -199,6 +199,30 @@ func (s *sink) run(ctx context.Context) {
 	}
 }
 
+// lastWait is how long the end waits for a pulse to have lasted long enough.
+const lastWait = 100 * time.Millisecond
+
+// close does what is due soon after the last edge, once the source has ended.
+func (s *sink) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for end := s.now().Add(lastWait); ; {
+		s.mu.Lock()
+		at, ok := s.machine.Deadline()
+		events := slices.Clone(s.machine.Advance(s.now()))
+		s.mu.Unlock()
+		if err := s.put(ctx, events, nil); err != nil {
+			s.log.Error("the last events cannot be kept", "err", err)
+			return
+		}
+		wait := at.Sub(s.now())
+		if !ok || wait > lastWait || !s.now().Before(end) {
+			return
+		}
+		time.Sleep(max(wait, time.Millisecond))
+	}
+}
+
 // advance lets the machine know that it is now, and that all edges until now
 // have been seen: after a process was stopped, or a disk was slow, edges from
 // before the deadline may still wait in the kernel.

@@ -149,33 +149,52 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 	fds := []unix.PollFd{{Fd: int32(bell), Events: unix.POLLIN}}
 	buf := make([]unix.GPIOV2LineEvent, 64)
 	var batch []arrived
+	// What was read from the kernel is nowhere else: it is handed over although
+	// ctx ends, unless the sink is stuck.
+	keep, stop := linger(ctx, lastEdges)
+	defer stop()
 	for _, l := range lines {
 		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
 		if batch, err = l.begin(ctx, batch, buf, sink, now); err != nil {
 			return err
 		}
 	}
-	for {
+	for ended := false; ; {
 		waiting := doors.take()
 		batch, err = drainAll(lines, batch, buf, sink)
-		// What was read is nowhere else any more.
-		err = errors.Join(deliver(ctx, batch, sink, now), err)
+		err = errors.Join(deliver(keep, batch, sink, now), err)
 		answer(waiting)
-		if err != nil {
+		if err != nil || ended {
 			return err
 		}
 		batch = batch[:0]
 		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("gpio: wait for edges: %w", err)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
+		ended = ctx.Err() != nil // look once more: what is there by now counts
 		if fds[0].Revents != 0 {
 			var count [8]byte
 			_, _ = unix.Read(bell, count[:]) // silences it; who rang is known
 		}
 	}
+}
+
+// lastEdges is how long the last edges may take to be handed over.
+const lastEdges = 5 * time.Second
+
+// linger is a context that ends a while after another.
+func linger(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
 }
 
 var one = binary.NativeEndian.AppendUint64(nil, 1)

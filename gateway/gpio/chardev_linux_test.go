@@ -271,3 +271,25 @@ func TestSizes(t *testing.T) {
 		t.Errorf("event, request, values: %s bytes", got)
 	}
 }
+
+// What the kernel has when the gateway is told to stop is still taken.
+func TestLastEdgesAreTaken(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	a := newWire(t, Input{ID: "a"})
+	a.edge(t, 1, time.Second, true)
+	rec := &recorder{}
+	err := readLines(ctx, []*line{a.line}, sinkFunc{rec, func() {
+		if len(rec.said) == 2 { // while the first edge is taken
+			a.edge(t, 2, 500*time.Millisecond, false)
+			a.edge(t, 3, 0, true)
+			cancel()
+		}
+	}}, time.Now, new(doorbell))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"a=false", "a+", "a-", "a+"}, rec.said); d != "" {
+		t.Errorf("edges (-want +got)\n%s", d)
+	}
+}

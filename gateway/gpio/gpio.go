@@ -59,6 +59,7 @@ type Source struct {
 	now    func() time.Time
 	log    *slog.Logger
 	doors  doorbell
+	opened chan struct{}
 }
 
 var _ gateway.Source = (*Source)(nil)
@@ -83,7 +84,7 @@ func New(inputs []Input, now func() time.Time, log *slog.Logger) (*Source, error
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("gpio: %w", err)
 	}
-	return &Source{inputs: inputs, now: now, log: log}, nil
+	return &Source{inputs: inputs, now: now, log: log, opened: make(chan struct{})}, nil
 }
 
 // Run reads the inputs until ctx ends or one of them cannot be read any more.
@@ -116,6 +117,7 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 			periph = append(periph, p)
 		}
 	}
+	close(s.opened)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -132,6 +134,9 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 	wg.Wait()
 	return context.Cause(ctx)
 }
+
+// Opened is closed when all inputs are open; from then on no edge is missed.
+func (s *Source) Opened() <-chan struct{} { return s.opened }
 
 // Settle returns once the sink has every edge that the kernel had when it was
 // called, or there is nobody who reads them any more.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -79,6 +80,9 @@ func TestOpensWithoutWriting(t *testing.T) {
 	defer o.Close()
 	if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() > 0 {
 		t.Errorf("%d bytes were written", fi.Size())
+	}
+	if _, err := os.Stat(path + "-shm"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file of shared memory is there, for which a full card has no room: %v", err)
 	}
 	if got, err := o.Read(t.Context(), 1, 100); err != nil || len(got.Events) != 10 {
 		t.Errorf("%d events: %v", len(got.Events), err)

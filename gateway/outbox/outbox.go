@@ -203,18 +203,21 @@ func code(err error) int {
 	return 0
 }
 
-// Exclusive locking makes a second process fail at once, and needs no shared
-// memory file. The cache is small because rows are written once, read once.
+// Exclusive locking makes a second process fail at once. Set before the log is
+// first looked at, it also keeps the log's index in memory: a file of shared
+// memory is not needed, nor the room for it, which a full card has not. The
+// driver sorts what is called _pragma, and does the other keys after those.
 const (
 	exclusive = "?_txlock=immediate" +
 		"&_pragma=busy_timeout(2000)" +
-		"&_pragma=locking_mode(EXCLUSIVE)"
+		"&_pragma=locking_mode(EXCLUSIVE)" +
+		"&_journal_mode=WAL" +
+		"&_synchronous=FULL"
 	// vacuum is for a new file; to say it again would be a write.
-	vacuum  = "&_pragma=auto_vacuum(INCREMENTAL)"
-	durable = "&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)" +
-		"&_pragma=journal_size_limit(1048576)" +
-		"&_pragma=cache_size(-512)"
+	vacuum = "&_auto_vacuum=INCREMENTAL"
+	// small is said once the file is open, for to say it reads the file. Rows are
+	// written once and read once.
+	small = "PRAGMA journal_size_limit(1048576); PRAGMA cache_size(-512)"
 )
 
 const schema = `
@@ -264,9 +267,9 @@ const overhead = 24
 
 func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) {
 	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	params := exclusive + durable
+	params := exclusive
 	if fi, err := os.Stat(path); err != nil || fi.Size() == 0 {
-		params = exclusive + vacuum + durable
+		params += vacuum
 	}
 	db, err := sql.Open("sqlite", name.String()+params)
 	if err != nil {
@@ -296,6 +299,9 @@ func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) 
 func (o *Outbox) load(ctx context.Context) error {
 	var found int
 	if err := o.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found); err != nil {
+		return err
+	}
+	if _, err := o.db.ExecContext(ctx, small); err != nil {
 		return err
 	}
 	if found > version {

@@ -1,0 +1,146 @@
+package outbox
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A file of the first version is opened with what it holds.
+func TestUpgrade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var enc encoder
+	enc.reset()
+	for _, e := range events(0, 3) {
+		enc.add(e)
+	}
+	for _, statement := range []string{
+		`CREATE TABLE chunk (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, presences INTEGER NOT NULL, holes INTEGER NOT NULL, body BLOB NOT NULL)`,
+		`CREATE INDEX chunk_presences ON chunk (first) WHERE presences > 0`,
+		`CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, next INTEGER NOT NULL, acked INTEGER NOT NULL,
+			dropped INTEGER NOT NULL, lost INTEGER NOT NULL, position BLOB)`,
+		`INSERT INTO meta (id, epoch, next, acked, dropped, lost) VALUES (1, 'old', 4, 0, 0, 7)`,
+		`PRAGMA user_version = 1`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Exec("INSERT INTO chunk VALUES (1, 3, 0, 0, ?)", enc.body); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b := openAt(t, path, Options{})
+		got, err := b.Read(t.Context(), 1, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(Batch{Epoch: "old", Floor: 1, First: 1, Events: events(0, 3)}, got); d != "" || b.State().LostEdges != 7 {
+			t.Errorf("%d edges lost; events (-want +got)\n%s", b.State().LostEdges, d)
+		}
+		b.stop()
+	}
+}
+
+// Stamps of this boot that are unsure are held; they are corrected once its
+// clock is known, also when they were written before a kill. Those of a boot
+// whose clock never was are neither held nor corrected.
+func TestUnsureTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	b := openAt(t, path, Options{Boot: "one"})
+	shift := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	put := func(from, n int, shift int64) {
+		t.Helper()
+		if err := b.AppendUnsure(t.Context(), events(from, n), shift, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(0, 2, shift)
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.stop()
+	b = openAt(t, path, Options{Boot: "two"})
+	b.append(events(2, 2), nil)
+	put(4, 1, shift)
+	put(5, 1, shift+int64(time.Hour)) // the clock was set
+	b.append(events(6, 1), nil)
+	read := func() Batch {
+		t.Helper()
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.Read(t.Context(), 1, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := events(0, 7)
+	unsure := func(is bool, at ...int) {
+		for _, i := range at {
+			want[i].Unsure = is
+		}
+	}
+	unsure(true, 0, 1, 4, 5)
+	check := func(what string, held int) {
+		t.Helper()
+		got := read()
+		if d := cmp.Diff(want, got.Events); d != "" || got.Held != held {
+			t.Errorf("%s: %d are held, want %d; events (-want +got)\n%s", what, got.Held, held, d)
+		}
+	}
+	check("before the clock is known", 3)
+	if err := b.SetClock(t.Context(), shift+int64(3*time.Hour), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	unsure(false, 4, 5)
+	want[4].Time, want[5].Time = want[4].Time.Add(3*time.Hour), want[5].Time.Add(2*time.Hour)
+	check("when it is", 0)
+	b.stop()
+	b = openAt(t, path, Options{Boot: "three"})
+	check("after the next boot", 0)
+	if shift, _ := b.Clock(); shift != 0 {
+		t.Error("the clock of another boot is taken for that of this one")
+	}
+}
+
+// The outbox knows when it was last written, and keeps the latest outages.
+func TestLife(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	opt := Options{Boot: "one", Life: func() Life { return Life{Boot: "one", Up: time.Hour, Time: at, Floor: at} }}
+	b := openAt(t, path, opt)
+	if b.Lived() != (Life{}) {
+		t.Errorf("a new outbox has lived: %+v", b.Lived())
+	}
+	var want []perron.Outage
+	for i := range keepOutages + 2 {
+		o := perron.Outage{From: at.Add(time.Duration(i) * time.Hour), Until: at.Add(time.Duration(i)*time.Hour + time.Minute)}
+		if err := b.AddOutage(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, o)
+	}
+	at = at.Add(time.Minute)
+	b.stop()
+	b = openAt(t, path, opt)
+	if got := b.Lived(); !got.Time.Equal(at) || got.Boot != "one" || got.Up != time.Hour {
+		t.Errorf("lived: %+v", got)
+	}
+	if d := cmp.Diff(want[2:], b.Outages()); d != "" {
+		t.Errorf("outages (-want +got)\n%s", d)
+	}
+}
