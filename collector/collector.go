@@ -44,6 +44,7 @@ type Store interface {
 	SaveForecast(ctx context.Context, f perron.Forecast) error
 	Forecasts(ctx context.Context, site string, from, to time.Time) ([]perron.Forecast, error)
 	Losses(ctx context.Context, site string, from, to time.Time) ([]store.Loss, error)
+	store.ReadingStore
 }
 
 // A Link is a connection to the broker.
@@ -92,7 +93,11 @@ type Config struct {
 	Sites []*perron.Site
 	// Elsewhere are the sites of other collectors, whose messages are none of
 	// this one's business.
-	Elsewhere     []*perron.Site
+	Elsewhere []*perron.Site
+	// Devices are the gateways that say how much they counted, and Networks where
+	// the uplinks of some of them come from.
+	Devices       []Device
+	Networks      []Network
 	Store         Store
 	Link          Link
 	NewEstimator  func(*perron.Site) Estimator
@@ -120,6 +125,8 @@ type Collector struct {
 	sites   map[string]*live
 	workers map[gatewayKey]*worker
 	order   []*worker
+	tellers map[gatewayKey]*teller
+	intakes []*intake
 	// elsewhere are the ids of the sites of other collectors.
 	elsewhere map[string]bool
 	running   atomic.Bool
@@ -157,9 +164,14 @@ func New(cfg Config) (*Collector, error) {
 		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: newRarely(time.Minute),
 		began: time.Now(),
 		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker), elsewhere: make(map[string]bool),
+		tellers: make(map[gatewayKey]*teller),
 	}
 	for _, site := range cfg.Elsewhere {
 		c.elsewhere[site.ID] = true
+	}
+	tells := make(map[gatewayKey]bool)
+	for _, d := range cfg.Devices {
+		tells[gatewayKey{d.Site, d.Gateway}] = true
 	}
 	for _, site := range cfg.Sites {
 		if c.sites[site.ID] != nil {
@@ -172,11 +184,18 @@ func New(cfg Config) (*Collector, error) {
 			if c.workers[key] != nil {
 				return nil, fmt.Errorf("gateway %q is configured twice at site %q", gateway, site.ID)
 			}
+			if tells[key] {
+				continue // it sends no batches
+			}
 			w := newWorker(c, l, gateway)
 			c.workers[key] = w
 			c.order = append(c.order, w)
 		}
 	}
+	if err := c.addDevices(cfg.Devices, cfg.Networks); err != nil {
+		return nil, err
+	}
+	cfg.Link.Subscribe(broker.CountersFilter, c.onCounters)
 	cfg.Link.Subscribe(broker.EventsFilter, c.onEvents)
 	cfg.Link.Subscribe(broker.StatusFilter, c.onStatus)
 	cfg.Link.Subscribe(broker.ActionsFilter, c.onAction)
@@ -203,6 +222,12 @@ func (c *Collector) Run(ctx context.Context) error {
 		wg.Go(func() { w.run(ctx) })
 		wg.Go(func() { w.acks.run(ctx, w) })
 	}
+	for _, d := range c.tellers {
+		wg.Go(func() { d.run(ctx) })
+	}
+	for _, in := range c.intakes {
+		wg.Go(func() { in.run(ctx) })
+	}
 	wg.Wait()
 	return nil
 }
@@ -222,6 +247,12 @@ func (c *Collector) onEvents(m broker.Message) {
 }
 
 func (c *Collector) onStatus(m broker.Message) {
+	if t, err := broker.ParseTopic(m.Topic); err == nil {
+		if d := c.tellers[gatewayKey{t.Site, t.Gateway}]; d != nil {
+			c.onDeviceStatus(d, m)
+			return
+		}
+	}
 	w := c.worker(m)
 	if w == nil {
 		return
@@ -241,7 +272,24 @@ func (c *Collector) onStatus(m broker.Message) {
 	if m.Retained {
 		heard = s.At // it may have lain there for days
 	}
-	w.live.receive(func(in *inbox) { in.statuses = append(in.statuses, heardStatus{s, heard}) })
+	w.live.receive(func(in *inbox) { in.statuses = append(in.statuses, heardStatus{GatewayStatus: s, heard: heard}) })
+}
+
+// onDeviceStatus takes in the last will of a device that reports counts. All
+// else that is said of it we say ourselves.
+func (c *Collector) onDeviceStatus(d *teller, m broker.Message) {
+	s, err := broker.DecodeStatus(m.Payload)
+	if err == nil && (s.Site != d.Site || s.Gateway != d.Gateway) {
+		err = fmt.Errorf("status of %s/%s", s.Site, s.Gateway)
+	}
+	if err != nil {
+		c.malformed(d.worker, "status", err)
+		return
+	}
+	if s.Online || m.Retained || !s.At.IsZero() {
+		return
+	}
+	d.offer(report{gone: true})
 }
 
 func (c *Collector) onAction(m broker.Message) {

@@ -33,10 +33,36 @@ type fakeStore struct {
 	forecasts []perron.Forecast
 	commits   int
 	queries   []store.CountQuery
+	readings  map[string]store.Reading
+	saves     int
+}
+
+func (s *fakeStore) SaveReading(_ context.Context, r store.Reading) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.saves++
+	s.readings[r.Site+"/"+r.Gateway] = r
+	return r.Validate()
+}
+
+func (s *fakeStore) Reading(_ context.Context, site, gateway string) (store.Reading, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return store.Reading{}, s.fail
+	}
+	r, ok := s.readings[site+"/"+gateway]
+	if !ok {
+		return r, store.ErrNotFound
+	}
+	return r, nil
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{acked: make(map[[3]string]uint64), samples: make(map[string][]perron.Sample)}
+	return &fakeStore{acked: make(map[[3]string]uint64), samples: make(map[string][]perron.Sample), readings: make(map[string]store.Reading)}
 }
 
 func (s *fakeStore) setFail(err error) {

@@ -29,6 +29,9 @@ type gatewayState struct {
 	base     counters // when the day began
 	// off is since when it was silent before it was started again, today.
 	off time.Time
+	// silent is for how long it may say nothing.
+	silent time.Duration
+	notes  []perron.Doubt // of a device that reports counts
 }
 
 type counters struct {
@@ -40,14 +43,14 @@ func baseOf(s *perron.GatewayStatus) counters { return counters{s.Epoch, s.Dropp
 
 // hear takes in a status.
 func (g *gatewayState) hear(s heardStatus, now time.Time) {
-	if !s.Online {
+	if !s.Online && !s.device {
 		// A last will knows no more than that.
 		g.status.Online = false
 		return
 	}
 	// A device that was started again after a silence may have been without
 	// power, and has not seen what passed. Most know that themselves.
-	if was := g.status.Started; s.Outages == nil && !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > silentAfter && g.off.IsZero() {
+	if was := g.status.Started; s.Outages == nil && !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > g.silent && g.off.IsZero() {
 		g.off = g.heard
 	}
 	for _, o := range s.Outages {
@@ -58,6 +61,7 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 	if s.heard.After(g.heard) {
 		g.heard = s.heard
 	}
+	g.notes = s.doubts
 	g.status = s.GatewayStatus
 	until := s.At
 	if s.Waiting > 0 {
@@ -135,9 +139,10 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 			add(perron.DoubtOffline, time.Time{}, 0)
 		}
 		return out
-	case !g.status.Online || now.Sub(g.heard) > silentAfter:
+	case !g.status.Online || now.Sub(g.heard) > g.silent:
 		add(perron.DoubtOffline, g.heard, 0)
 	}
+	out = append(out, g.notes...)
 	s := &g.status
 	if s.Waiting > 0 && !s.OldestWaiting.IsZero() && now.Sub(s.OldestWaiting) > backlogAfter {
 		add(perron.DoubtBacklog, s.OldestWaiting, s.Waiting)

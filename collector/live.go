@@ -111,6 +111,10 @@ type outbox struct{ gateway, epoch string }
 type heardStatus struct {
 	perron.GatewayStatus
 	heard time.Time
+	// device says that this is of a device that reports counts, which has
+	// doubts of its own.
+	device bool
+	doubts []perron.Doubt
 }
 
 // A view is what the slower loop sees of the live state.
@@ -152,7 +156,7 @@ func newLive(c *Collector, site *perron.Site) *live {
 		}
 	}
 	for _, g := range site.Gateways {
-		l.gateways[g] = &gatewayState{}
+		l.gateways[g] = &gatewayState{silent: silentAfter}
 	}
 	return l
 }
@@ -331,7 +335,7 @@ func (l *live) turn(ctx context.Context) bool {
 	l.mending = mending{}
 	clear(l.losses)
 	for _, g := range l.gateways {
-		g.base, g.off = baseOf(&g.status), time.Time{}
+		g.base, g.off, g.notes = baseOf(&g.status), time.Time{}, nil
 	}
 	l.act(l.actions.sorted())
 	l.rebuild()

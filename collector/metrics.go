@@ -14,6 +14,8 @@ type metrics struct {
 	commit       prometheus.Histogram
 	commitErrors *prometheus.CounterVec // reason
 	storeErrors  *prometheus.CounterVec // what
+	reports      *prometheus.CounterVec // site, gateway, verdict
+	uplinks      *prometheus.CounterVec // network, result
 
 	rebuilds     *prometheus.CounterVec // site
 	recomputes   *prometheus.CounterVec
@@ -72,6 +74,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		commit:       seconds("commit_seconds", "Time to store a batch."),
 		commitErrors: vec("commit_errors_total", "Failed attempts to store a batch: full, unavailable or other.", "reason"),
 		storeErrors:  vec("store_errors_total", "Other failed calls of the store.", "call"),
+		reports:      vec("reports_total", "Messages of devices that report counts, by what became of them: new, duplicate or late.", "site", "gateway", "verdict"),
+		uplinks:      vec("uplinks_total", "Messages of LoRaWAN networks: passed, unknown_device, malformed or dropped.", "network", "result"),
 		rebuilds:     vec("rebuilds_total", "Live states rebuilt because something came late.", "site"),
 		recomputes:   vec("recomputes_total", "Live states computed.", "site"),
 		recompute:    seconds("recompute_seconds", "Time to compute a live state."),
@@ -94,7 +98,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		scoring: seconds("score_seconds", "Time to score forecasts against what came."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors,
+		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors, m.reports, m.uplinks,
 			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit,
 			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring)
 	}

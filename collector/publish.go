@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path"
 	"sync"
 	"time"
 
@@ -67,10 +68,7 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 			}
 			continue
 		}
-		leaf := broker.LeafBusyness
-		if m.Topic != broker.BusynessTopic(r.site) {
-			leaf = broker.LeafForecast
-		}
+		leaf := path.Base(m.Topic)
 		err := c.cfg.Link.Publish(ctx, m)
 		if err == nil {
 			c.metrics.published.WithLabelValues(r.site, leaf).Inc()

@@ -97,7 +97,7 @@ func (l *live) state(now time.Time) perron.Busyness {
 			l.c.log.Error("the estimate is not a number", "site", l.site.ID, "times", n)
 		}
 	} else if !measured.IsZero() {
-		b.MeasuredAt, b.StaleAt = measured, measured.Add(l.c.cfg.StaleAfter)
+		b.MeasuredAt, b.StaleAt = measured, measured.Add(l.staleAfter())
 	}
 	period, open := l.site.Hours.At(now)
 	if open && l.closure == nil && b.StaleAt.After(now) {
@@ -106,6 +106,14 @@ func (l *live) state(now time.Time) perron.Busyness {
 		l.show = display{}
 	}
 	return b.AsOf(l.site, now)
+}
+
+// staleAfter is how long what was measured stays valid.
+func (l *live) staleAfter() time.Duration {
+	if l.site.StaleAfter > 0 {
+		return l.site.StaleAfter
+	}
+	return l.c.cfg.StaleAfter
 }
 
 // grade sets band, level and trend of an open site with fresh data.

@@ -43,6 +43,8 @@ type Server struct {
 	TrustedProxies []Network `yaml:"trusted_proxies"`
 	// Mark cookies as Secure. Set it when the site is served over HTTPS.
 	SecureCookies bool `yaml:"secure_cookies"`
+	// LoRaWAN network servers that vehicle counters report to.
+	Networks []LoRaWAN `yaml:"networks"`
 	// The recycling yards, in the order in which residents see them.
 	Sites []Site `yaml:"sites" jsonschema:"required,minItems=1" want:"want at least one site"`
 }
@@ -158,6 +160,7 @@ func LoadServer(path string) (*Server, error) {
 		files = append(files, &s.Store.Influx.TokenFile)
 	}
 	rebase(filepath.Dir(path), files)
+	s.rebaseNetworks(path)
 	return s, nil
 }
 
@@ -233,6 +236,7 @@ func (s *Server) check(c *checker) {
 		}
 		site.check(c, at)
 	}
+	s.checkNetworks(c)
 }
 
 func (s *Server) checkBroker(c *checker) {

@@ -31,7 +31,13 @@ type Site struct {
 	// unknown.
 	RoadSpace int `yaml:"road_space" jsonschema:"minimum=0,maximum=1000"`
 	// Ids of the gateways; while one of them is silent, the state is unknown.
-	Gateways []ID `yaml:"gateways" jsonschema:"required,minItems=1" want:"want the id of at least one gateway"`
+	Gateways []ID `yaml:"gateways"`
+	// Devices that say how much they have counted instead of sending each
+	// passage.
+	Counters []Counters `yaml:"counters"`
+	// How long a measurement stays fresh at this site, where its devices say
+	// something less often than elsewhere.
+	StaleAfter Duration `yaml:"stale_after"`
 	// Places where vehicles enter, leave, or both.
 	Gates []Gate `yaml:"gates" jsonschema:"required,minItems=1" want:"want at least one gate with its sensors"`
 	// Inductive loops in the approach road.
@@ -125,6 +131,10 @@ func (s *Site) check(c *checker, at string) {
 		}
 		gateways[g] = true
 	}
+	if len(s.Gateways)+len(s.Counters) == 0 {
+		c.fault(at+".gateways", "is missing: want the id of at least one gateway, or counters")
+	}
+	s.checkCounters(c, at, gateways)
 	used := map[ID]string{} // sensor → where it is used
 	use := func(path string, sensor ID) {
 		if sensor == "" {
@@ -211,7 +221,11 @@ func (s *Site) Perron() *perron.Site {
 		TypicalDwell: s.Dwell.D().Minutes(),
 		RoadSpace:    s.RoadSpace,
 		Gateways:     texts(s.Gateways),
+		StaleAfter:   s.StaleAfter.D(),
 		Hours:        s.Hours.Perron(),
+	}
+	for i := range s.Counters {
+		p.Gateways = append(p.Gateways, string(s.Counters[i].ID))
 	}
 	if s.Location != nil {
 		p.Latitude, p.Longitude = s.Location.Lat, s.Location.Lon

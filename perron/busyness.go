@@ -229,6 +229,10 @@ const (
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
 	DoubtSilent   DoubtKind = "sensor_silent"    // the device of a sensor does not answer
 	DoubtCounter  DoubtKind = "counter_gap"      // a device that counts by itself may have missed some; Count are at estimated times
+	DoubtReset    DoubtKind = "counter_reset"    // a counter began anew: what passed just before may be missing
+	DoubtJump     DoubtKind = "counter_jump"     // a counter shows more than can have passed, which is left out
+	DoubtUplinks  DoubtKind = "uplinks_lost"     // messages that never came: what they counted is missing
+	DoubtSpread   DoubtKind = "times_spread"     // counted during a silence: the times are not known
 )
 
 // AsOf is the state as it must be shown at now: stale data turns unknown,

@@ -1,6 +1,9 @@
 package perron
 
-import "regexp"
+import (
+	"regexp"
+	"time"
+)
 
 // A Site is one recycling yard as it is configured. It is immutable once the
 // configuration is loaded and may be shared between goroutines.
@@ -24,7 +27,10 @@ type Site struct {
 	QueueLoops []QueueLoop // by rising Distance
 	// Gateways are the devices whose silence makes the site's state unknown.
 	Gateways []string
-	Hours    Hours
+	// StaleAfter is how long a state stays valid after the sensors last reported
+	// everything; 0 is as long as elsewhere.
+	StaleAfter time.Duration
+	Hours      Hours
 	// Materials are what residents can bring, by language tag; may be empty.
 	Materials map[string][]string
 }

@@ -11,9 +11,11 @@ func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) s
 	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now)}
 	switch d.Kind {
 	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
-		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast, perron.DoubtRival:
+		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast, perron.DoubtRival,
+		perron.DoubtReset:
 		return w.T("doubt."+string(d.Kind), kv...)
-	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes:
+	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes,
+		perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread:
 		return w.N("doubt."+string(d.Kind), int(min(d.Count, 1<<31)), kv...)
 	}
 	return w.T("doubt.unknown", kv...)
