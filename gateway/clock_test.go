@@ -177,3 +177,27 @@ func TestUnsureStampsAreFlagged(t *testing.T) {
 		t.Errorf("after a restart (-want +got)\n%s", d)
 	}
 }
+
+// TestBatchHasOneLook has the clock become synchronised between the looks that
+// a batch takes. Its events must not be put into the outbox in two parts: only
+// the last would have the source's position, and what was before it would come
+// again after a crash in between.
+func TestBatchHasOneLook(t *testing.T) {
+	looks := 0
+	c := clock.New(clock.Config{Read: func() clock.Reading {
+		looks++
+		synced := looks%2 == 0
+		return clock.Reading{Wall: start.Add(time.Duration(looks) * time.Hour), Boot: time.Duration(looks) * time.Second, Synced: &synced}
+	}})
+	for range 4 {
+		stamps := c.Stamps([]time.Time{start, start.Add(time.Second), start.Add(2 * time.Second)})
+		for i, s := range stamps {
+			if s.Unsure != stamps[0].Unsure || s.Shift != stamps[0].Shift || s.Time.Sub(stamps[0].Time) != time.Duration(i)*time.Second {
+				t.Errorf("stamp %d is %+v, the first %+v", i, s, stamps[0])
+			}
+		}
+	}
+	if looks != 4 {
+		t.Errorf("%d looks for four batches", looks)
+	}
+}

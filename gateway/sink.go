@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -87,34 +86,23 @@ func (s *sink) append(ctx context.Context, events []perron.Event, position []byt
 		}
 		return s.box.Append(ctx, events, position)
 	}
-	stamps := make([]clock.Stamp, len(events))
+	if len(events) == 0 {
+		return s.box.Append(ctx, nil, position)
+	}
+	at := make([]time.Time, len(events))
 	for i := range events {
-		stamps[i] = s.times.clock.Stamp(events[i].Time)
+		at[i] = events[i].Time
+	}
+	// One look for all: what goes into the outbox in two parts, of which the
+	// second has the position, would come again if the power went in between.
+	stamps := s.times.clock.Stamps(at)
+	for i := range events {
 		events[i].Time = stamps[i].Time
 	}
-	same := func(a, b clock.Stamp) bool {
-		return a.Unsure == b.Unsure && (!a.Unsure || a.Shift == b.Shift)
+	if stamps[0].Unsure {
+		return s.box.AppendUnsure(ctx, events, stamps[0].Shift, position)
 	}
-	for {
-		n := 0
-		for n < len(events) && same(stamps[n], stamps[0]) {
-			n++
-		}
-		var at []byte
-		if n == len(events) {
-			at = position
-		}
-		var err error
-		if n > 0 && stamps[0].Unsure {
-			err = s.box.AppendUnsure(ctx, events[:n], stamps[0].Shift, at)
-		} else {
-			err = s.box.Append(ctx, events[:n], at)
-		}
-		if err != nil || n == len(events) {
-			return err
-		}
-		events, stamps = events[n:], stamps[n:]
-	}
+	return s.box.Append(ctx, events, position)
 }
 
 func (s *sink) Position() []byte { return s.box.Position() }

@@ -154,11 +154,19 @@ func Synced(r Reading) string {
 }
 
 // Stamp says when a time was: one that Reading.Wall had, or would have had.
-func (c *Clock) Stamp(at time.Time) Stamp {
+func (c *Clock) Stamp(at time.Time) Stamp { return c.Stamps([]time.Time{at})[0] }
+
+// Stamps says so of several times by one look at the clocks: all are sure, or
+// none, and all have the same shift.
+func (c *Clock) Stamps(at []time.Time) []Stamp {
 	r, shift, unsure := c.look()
-	// Through the monotonic readings, if there are any.
-	since := r.Boot - r.Wall.Sub(at)
-	return Stamp{Time: time.Unix(0, shift+int64(since)).UTC(), Unsure: unsure, Shift: shift}
+	stamps := make([]Stamp, len(at))
+	for i, t := range at {
+		// Through the monotonic readings, if there are any.
+		since := r.Boot - r.Wall.Sub(t)
+		stamps[i] = Stamp{Time: time.Unix(0, shift+int64(since)).UTC(), Unsure: unsure, Shift: shift}
+	}
+	return stamps
 }
 
 // Now is the best that is known of the time, in UTC.
