@@ -147,6 +147,12 @@ func TestPretend(t *testing.T) {
 		t.Error("a file that is being written is believed")
 	}
 	write(`{"offset": "0s", "synced": true, "boot": "second"}`)
+	if got := p.Read().Wall.Sub(time.Now()); got > -time.Hour {
+		t.Errorf("a look just after an offset is off by %s, not as that was", got)
+	}
+	if got := p.Offset(); got != 0 {
+		t.Errorf("offset %s after the file was changed", got)
+	}
 	shift, _, known := c.Known()
 	if got := s.Time.Add(time.Duration(shift - s.Shift)); !known || !got.Equal(truth) || p.BootID() != "first" {
 		t.Errorf("corrected to %v, want %v; boot %s", got, truth, p.BootID())
