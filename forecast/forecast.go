@@ -148,7 +148,7 @@ func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
 			if s > last-6 {
 				known = true
 			}
-			y[s] = math.Max(0, y[s]+q1-q0)
+			y[s] = math.Max(0, y[s]+q1-q0) / m.stayedAt(at)
 		}
 	}
 	if known || last < 0 || waiting <= 0 {
@@ -156,7 +156,7 @@ func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
 	}
 	n := min(6, last+1)
 	for s := last - n + 1; s <= last; s++ {
-		y[s] += waiting / float64(n)
+		y[s] = (y[s] + waiting/float64(n)) / stay(waiting/2/m.capacity())
 	}
 }
 

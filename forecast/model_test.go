@@ -28,6 +28,18 @@ func past(site *perron.Site, d perron.Date, days int) []perron.Count {
 	return out
 }
 
+// remembered are the queues of the days before d.
+func remembered(site *perron.Site, d perron.Date, days int) []perron.Sample {
+	y := &simulate.Yard{Site: site, Seed: 5}
+	var out []perron.Sample
+	for k := -days; k < 0; k++ {
+		for _, tr := range y.Day(d.AddDays(k)).Truth {
+			out = append(out, perron.Sample{Estimate: perron.Estimate{At: tr.At, Queue: perron.Exactly(float64(tr.Queue))}})
+		}
+	}
+	return out
+}
+
 func idle(at time.Time) perron.Estimate {
 	return perron.Estimate{At: at, OnSite: perron.Interval{Low: 3, Mid: 5, High: 7}, EntryRate: 1.3}
 }
@@ -257,6 +269,7 @@ func TestBestMoments(t *testing.T) {
 	site := poort()
 	m := forecast.New(site)
 	saturday := day("2026-05-16")
+	m.Remember(remembered(site, saturday, 56))
 	m.Refit(past(site, saturday, 56))
 	early := saturday.At(8*60 + 30)
 	f := m.Forecast(early, nil, perron.Estimate{At: early, EntryRate: 1.2})

@@ -15,11 +15,11 @@ const (
 )
 
 // draws are the fixed standard normal numbers of every path: one for each slot
-// of a day, half of it a level that wanders slowly (a busy hour is followed by
-// a busy hour) and half the luck of the slot; behind them four for the start,
-// the scatter of the wait and the rate of the entrance.
+// of a day, a third of whose variance is a level that wanders slowly (a busy
+// hour is followed by a busy hour) and the rest the luck of the slot; behind
+// them four for the start, the scatter of the wait and the rate of the entrance.
 func draws() [][]float64 {
-	const keep, level = 0.95, 0.7
+	const keep, level = 0.87, 0.58
 	r := rand.New(rand.NewPCG(2026, 1))
 	out := make([][]float64, paths)
 	for p := range out {
@@ -43,10 +43,12 @@ func draws() [][]float64 {
 	return out
 }
 
+// q90 is the 90 % point of the standard normal distribution.
+const q90 = 1.2816
+
 // at is the value of an interval at a standard normal z: a two-piece normal
 // through the three quantiles, never below 0.
 func at(v perron.Interval, z float64) float64 {
-	const q90 = 1.2816
 	if z < 0 {
 		return math.Max(0, v.Mid+z/q90*(v.Mid-v.Low))
 	}
@@ -72,7 +74,13 @@ func (f *flow) step(leave, arrivals, bays, lanes, room float64) {
 	f.inside += let
 }
 
-// wait is the minutes until someone who joins is inside.
+// giveUp is the part of those who wait that leaves the queue for each minute
+// that the whole wait takes.
+const giveUp = 0.0035
+
+// wait is the minutes until someone who joins is inside: the time in which the
+// queue before them empties, since rate of them a minute are let in and some
+// give up.
 func (f *flow) wait(bays, rate, z float64) float64 {
 	const entrance = 0.25
 	if f.queue < 0.5 {
@@ -81,7 +89,8 @@ func (f *flow) wait(bays, rate, z float64) float64 {
 		return entrance + full/rate
 	}
 	steps := f.queue + 1
-	return math.Max(entrance, entrance+(steps+0.7*z*math.Sqrt(steps))/rate)
+	minutes := math.Max(0, steps+0.5*z*math.Sqrt(steps)) / rate
+	return entrance + math.Log1p(giveUp*minutes)/giveUp
 }
 
 // run sends the arrivals that are expected through the queue, from the present
@@ -105,8 +114,7 @@ func (m *Model) run(origin time.Time, now perron.Estimate, live bool) []slotRun 
 		for _, s := range day {
 			if !s.Start.Before(begin) {
 				if s.Start.Equal(begin) && live && s.Open {
-					s.OnSite, s.Wait = now.OnSite, now.Wait
-					s.Level = m.level(&s.Slot)
+					m.measured(&s.Slot, origin, now)
 				}
 				out = append(out, s)
 			}
@@ -156,12 +164,13 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 	if m.site.RoadSpace > 0 {
 		room = float64(m.site.RoadSpace)
 	}
-	// The part of those inside that leaves in a step; the rate of a path is a
-	// little off from the one that is known.
+	// The part of those inside that leaves in a step, so that a full yard lets
+	// through what it does in truth; the rate of a path is a little off from the
+	// one that is known.
 	const stepMinutes = float64(slotMinutes) / inStep
 	var leave [paths]float64
 	for p := range leave {
-		leave[p] = 1 - math.Exp(-stepMinutes*rate*math.Exp(0.08*m.luck[p][perDay+3])/bays)
+		leave[p] = math.Min(1, stepMinutes*rate*math.Exp(0.06*m.luck[p][perDay+3])/bays)
 	}
 	periods := m.site.Hours.Periods(d)
 	openAt := func(t time.Time) (perron.Period, bool) {
@@ -188,9 +197,9 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 		if part[slot] > 0 && known[slot] {
 			s.arrivals = new([paths]float64)
 			for p := range state {
-				s.arrivals[p] = at(expected[slot], m.luck[p][slot])
+				s.arrivals[p] = at(expected[slot], m.luck[p][slot]) * stay(waits[p])
 			}
-			s.Arrivals = expected[slot]
+			s.Arrivals = scaled(expected[slot], stay(median(waits[:])))
 		}
 		switch {
 		case !open:
@@ -201,8 +210,9 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 		case !known[slot]:
 			s.Level, s.Basis = perron.Unknown, perron.QualityUnknown
 		default:
+			s.Late = tooLate(waits[:], period.End.Sub(t).Minutes())
 			s.OnSite, s.Wait = spread(inside[:]), spread(waits[:])
-			s.Level = levelOf(&s.Slot, period.End, bays)
+			s.Level = levelOf(&s.Slot, bays)
 		}
 		out = append(out, s)
 		// On to the next slot.
@@ -277,20 +287,62 @@ func (m *Model) lastKnown() int {
 	return m.counter.known - 1
 }
 
-func (m *Model) level(s *perron.Slot) perron.Level {
+// measured puts the present into the slot of now.
+func (m *Model) measured(s *perron.Slot, origin time.Time, now perron.Estimate) {
+	s.OnSite, s.Wait, s.Late = now.OnSite, now.Wait, 0
 	p, ok := m.site.Hours.At(s.Start)
 	if !ok {
-		return perron.Closed
+		s.Level = perron.Closed
+		return
 	}
-	return levelOf(s, p.End, float64(max(1, m.site.Bays)))
+	s.Late = 1 - below(now.Wait, p.End.Sub(origin).Minutes())
+	s.Level = levelOf(s, float64(max(1, m.site.Bays)))
 }
 
-// levelOf grades an open slot; a wait that passes closing time is Late.
-func levelOf(s *perron.Slot, closes time.Time, bays float64) perron.Level {
-	if s.Start.Add(time.Duration(s.Wait.Mid * float64(time.Minute))).After(closes) {
+// below is the probability that a value of an interval, taken as in [at], is
+// less than x.
+func below(v perron.Interval, x float64) float64 {
+	side := v.High - v.Mid
+	if x < v.Mid {
+		side = v.Mid - v.Low
+	}
+	if side <= 0 {
+		if x > v.Mid {
+			return 1
+		}
+		return 0
+	}
+	return 0.5 * math.Erfc(-(x-v.Mid)/side*q90/math.Sqrt2)
+}
+
+// tooLate is the part of the paths in which the wait takes longer than until
+// closing time, in minutes.
+func tooLate(waits []float64, closes float64) float64 {
+	n := 0
+	for _, w := range waits {
+		if w >= closes {
+			n++
+		}
+	}
+	return float64(n) / float64(len(waits))
+}
+
+// levelOf grades an open slot: Late where more do not get in than do.
+func levelOf(s *perron.Slot, bays float64) perron.Level {
+	if s.Late > 0.5 {
 		return perron.Late
 	}
 	return perron.LevelOf(s.Wait.Mid, s.OnSite.Mid/bays)
+}
+
+// scaled is an interval times a factor.
+func scaled(v perron.Interval, by float64) perron.Interval {
+	return perron.Interval{Low: v.Low * by, Mid: v.Mid * by, High: v.High * by}
+}
+
+func median(v []float64) float64 {
+	sorted := slices.Sorted(slices.Values(v))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // spread is the interval of the paths' values; it sorts them.
@@ -321,10 +373,11 @@ func (m *Model) past(today perron.Date, begin time.Time) []slotRun {
 		}
 		i := m.s.at(m.dayOf(today), int(perron.TimeOfDayOf(s.Start))/slotMinutes)
 		if i >= 0 && i <= origin && !math.IsNaN(m.s.rows[i].y) {
-			s.Arrivals = perron.Exactly(m.s.rows[i].y)
+			joined := m.s.rows[i].y * m.stayedAt(s.Start)
+			s.Arrivals = perron.Exactly(joined)
 			s.arrivals = new([paths]float64)
 			for p := range s.arrivals {
-				s.arrivals[p] = m.s.rows[i].y
+				s.arrivals[p] = joined
 			}
 		}
 		out = append(out, s)

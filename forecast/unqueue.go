@@ -27,7 +27,8 @@ func (m *Model) capacity() float64 {
 // ends of a quarter is remembered, arrivals = entries + growth of the queue.
 // Elsewhere a long stretch at capacity is taken to have been front-loaded: as
 // many came as were let in, but earlier, by a cosine whose amplitude grows with
-// the length of the stretch, since a longer one needs a longer queue.
+// the length of the stretch, since a longer one needs a longer queue. Of those
+// who came to find a queue, some turned away: see [stay].
 func (m *Model) unqueue(d perron.Date, y []float64) {
 	full := 0.8 * m.capacity() * slotMinutes
 	growth := make([]float64, perDay)
@@ -56,15 +57,37 @@ func (m *Model) unqueue(d perron.Date, y []float64) {
 				sum += v
 			}
 			amplitude := math.Min(0.35, 0.02+0.018*float64(n))
+			queue := 0.0
 			for i := range n {
-				y[from+i] += amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
+				more := amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
+				y[from+i] = (y[from+i] + more) / stay(math.Max(0, queue+more/2)/m.capacity())
+				queue += more
 			}
 		}
 		from = -1
 	}
 	for s := range y {
 		if remembered[s] {
-			y[s] = math.Max(0, y[s]+growth[s])
+			y[s] = math.Max(0, y[s]+growth[s]) / m.stayedAt(d.At(perron.TimeOfDay(s*slotMinutes)))
 		}
 	}
+}
+
+// halfTurn is the wait, in minutes, at which half of those who come turn away.
+const halfTurn = 60
+
+// stay is the part of those who come that joins a queue of so many minutes.
+// The rest drives on, so that a queue that is longer than usual grows less.
+func stay(wait float64) float64 {
+	return 1 / (1 + (wait/halfTurn)*(wait/halfTurn))
+}
+
+// stayedAt is the part that joined in a past quarter, by the queue at its
+// start.
+func (m *Model) stayedAt(start time.Time) float64 {
+	q, ok := m.queues[start.Unix()]
+	if !ok {
+		return 1
+	}
+	return stay(q / m.capacity())
 }

@@ -13,6 +13,9 @@ type Slot struct {
 	OnSite   Interval `json:"onSite"`
 	Wait     Interval `json:"wait"`
 	Level    Level    `json:"level"`
+	// Late is the probability that someone who arrives at Start will not get in
+	// before closing, from 0 to 1; 0 where nothing is known.
+	Late float64 `json:"late"`
 	// Basis is Measured for the past, Typical when only the profile speaks.
 	Basis Quality `json:"basis"`
 }

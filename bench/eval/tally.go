@@ -43,3 +43,12 @@ func (t *tally) medianBias() float64 {
 	s := slices.Sorted(slices.Values(t.errors))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
+
+// join adds what another tally holds.
+func (t *tally) join(o *tally) {
+	t.n += o.n
+	t.abs += o.abs
+	t.within += o.within
+	t.largest = math.Max(t.largest, o.largest)
+	t.errors = append(t.errors, o.errors...)
+}
