@@ -231,7 +231,8 @@ func defaultGateway() *Gateway {
 
 // LoadGateway reads, completes and checks a gateway's file. Relative paths in
 // it are taken from its directory. A file with faults gives an *[Error] that
-// names all of them.
+// names all of them. Files with secrets that others may read are refused: see
+// [CheckPrivate].
 func LoadGateway(path string) (*Gateway, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -246,6 +247,9 @@ func LoadGateway(path string) (*Gateway, error) {
 		files = append(files, &g.Source.Replay.File)
 	}
 	rebase(filepath.Dir(path), files)
+	if err := checkPrivate(path, []Secret{g.Broker.Password}, g.Broker.PasswordFile); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
 

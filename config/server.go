@@ -161,6 +161,22 @@ func LoadServer(path string) (*Server, error) {
 	}
 	rebase(filepath.Dir(path), files)
 	s.rebaseNetworks(path)
+	inline, secrets := []Secret{s.Broker.Password}, []string{s.Broker.PasswordFile}
+	if e := s.Broker.Embedded; e != nil {
+		secrets = append(secrets, e.ServicePasswordFile)
+		if e.TLS != nil {
+			secrets = append(secrets, e.TLS.KeyFile)
+		}
+	}
+	if in := s.Store.Influx; in != nil {
+		inline, secrets = append(inline, in.Token), append(secrets, in.TokenFile)
+	}
+	for _, n := range s.Networks {
+		inline, secrets = append(inline, n.Password), append(secrets, n.PasswordFile)
+	}
+	if err := checkPrivate(path, inline, secrets...); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

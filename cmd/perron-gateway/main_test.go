@@ -370,6 +370,66 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
+// No password is printed by anything that is told of it, however much it logs.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	s := newServer(t)
+	const secret = "wachtwoord-4711"
+	config, _ := recording(t, 10, "tcp://"+s.broker.Addr())
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(config)
+	inline := write(t, dir, "inline.yaml", strings.Replace(string(text), "password: secret", "password: "+secret, 1))
+	write(t, dir, "password", secret+"\n")
+	file := write(t, dir, "file.yaml", strings.Replace(string(text), "password: secret", "password_file: password", 1))
+	broken := write(t, dir, "broken.yaml", strings.Replace(string(text), "password: secret", "password: "+secret+", pasword: "+secret, 1))
+	for _, args := range [][]string{
+		{"check-config", inline},
+		{"check-config", file},
+		{"check-config", broken},
+		{"run", "--config", inline, "--log-level", "debug"},
+		{"run", "--config", file, "--log-level", "debug", "--log-format", "json"},
+	} {
+		cmd := program(t, args...)
+		var out lockedBuffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if args[0] == "run" { // its password is refused
+			for end := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "no connection to the broker") && time.Now().Before(end); {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = cmd.Wait() // how it ends is not the question
+		if said := out.String(); said == "" || strings.Contains(said, secret) {
+			t.Errorf("%v says:\n%s", args, said)
+		}
+	}
+}
+
+// lockedBuffer is written to by one and read by another.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestWatch(t *testing.T) {
 	config, want := recording(t, 500, "tcp://127.0.0.1:1")
 	var stdout, stderr bytes.Buffer
