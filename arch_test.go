@@ -52,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang":      {"broker"},
 	"github.com/mochi-mqtt/server":             {"broker/embedded"},
 	"periph.io/x":                              {"gateway/gpio"},
+	"github.com/simonvetter/modbus":            {"gateway/modbus"},
 	"github.com/gorilla/websocket":             {"api"},
 	"modernc.org/sqlite":                       {"store/sqlite", "gateway/outbox"},
 	"github.com/pressly/goose":                 {"store/sqlite", "gateway/outbox"},
