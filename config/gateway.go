@@ -74,20 +74,23 @@ type Driver string
 // The drivers.
 const (
 	DriverGPIO     Driver = "gpio"     // inputs of the device
+	DriverModbus   Driver = "modbus"   // devices that count by themselves
 	DriverReplay   Driver = "replay"   // a recording
 	DriverSimulate Driver = "simulate" // an imagined yard
 )
 
 // Choices are all drivers.
 func (Driver) Choices() []string {
-	return []string{string(DriverGPIO), string(DriverReplay), string(DriverSimulate)}
+	return []string{string(DriverGPIO), string(DriverModbus), string(DriverReplay), string(DriverSimulate)}
 }
 
 // Source is where events come from.
 type Source struct {
-	// gpio for the inputs of the device, replay for a recording, simulate for
-	// an imagined yard.
-	Driver Driver `yaml:"driver" want:"want gpio, replay or simulate"`
+	// gpio for the inputs of the device, modbus for devices that count by
+	// themselves, replay for a recording, simulate for an imagined yard.
+	Driver Driver `yaml:"driver" want:"want gpio, modbus, replay or simulate"`
+	// The counters, for the driver modbus.
+	Modbus *Modbus `yaml:"modbus"`
 	// The recording, for the driver replay.
 	Replay *Replay `yaml:"replay"`
 	// The imagined yard, for the driver simulate.
@@ -292,6 +295,9 @@ func (g *Gateway) check(c *checker) {
 		c.fault("broker.password", "is given beside password_file: want one of them")
 	}
 	src := &g.Source
+	if src.Modbus != nil && src.Driver != DriverModbus {
+		c.fault("source.modbus", "belongs to the driver modbus: want driver: modbus, or leave it out")
+	}
 	if src.Replay != nil && src.Driver != DriverReplay {
 		c.fault("source.replay", "belongs to the driver replay: want driver: replay, or leave it out")
 	}
@@ -305,6 +311,12 @@ func (g *Gateway) check(c *checker) {
 		}
 		if len(g.Sensors) == 0 {
 			c.fault("sensors", "is missing: the driver gpio wants at least one sensor")
+		}
+	case DriverModbus:
+		if src.Modbus == nil {
+			c.fault("source.modbus", "is missing: the driver modbus wants buses and counters")
+		} else {
+			src.Modbus.check(c, "source.modbus")
 		}
 	case DriverReplay:
 		if src.Replay == nil {

@@ -12,7 +12,9 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/gpio"
+	"github.com/perrondrukte/perrondrukte/gateway/modbus"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/gateway/replay"
 	"github.com/perrondrukte/perrondrukte/gateway/simulated"
@@ -34,6 +36,8 @@ func newParts(g *config.Gateway, now func() time.Time, log *slog.Logger) (p part
 	switch g.Source.Driver {
 	case config.DriverReplay:
 		p.source, err = newReplay(g.Source.Replay, now, log)
+	case config.DriverModbus:
+		p.source, err = newModbus(g.Source.Modbus, now, log)
 	case config.DriverSimulate:
 		y := yard(g)
 		p.inputs, p.sensors = simulated.Wire([]string{"main-in"}, []string{"main-out"}, loops(y.Site))
@@ -67,6 +71,24 @@ func sensor(s config.Sensor) pulse.Sensor {
 		out.Inputs = append(out.Inputs, string(id))
 	}
 	return out
+}
+
+func newModbus(m *config.Modbus, now func() time.Time, log *slog.Logger) (*modbus.Source, error) {
+	var buses []modbus.Bus
+	for _, b := range m.Buses {
+		bus := modbus.Bus{
+			URL: b.URL, Speed: b.Speed, Parity: modbus.Parity(b.Parity), StopBits: b.StopBits,
+			Timeout: b.Timeout.D(), Every: b.Every.D(), SilentAfter: b.SilentAfter.D(),
+		}
+		for _, n := range b.Counters {
+			bus.Counters = append(bus.Counters, modbus.Counter{
+				Sensor: string(n.Sensor), Kind: perron.Kind(n.Direction), Unit: uint8(n.Unit), Input: n.Register == config.RegisterInput,
+				Address: uint16(n.Address), Bits: n.Bits, LowFirst: n.First == config.LowFirst, MinHeadway: n.MinHeadway.D(),
+			})
+		}
+		buses = append(buses, bus)
+	}
+	return modbus.New(buses, now, clock.KernelSynced, log)
 }
 
 func newReplay(r *config.Replay, now func() time.Time, log *slog.Logger) (*replay.Source, error) {

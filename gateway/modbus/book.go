@@ -192,7 +192,9 @@ func (b *book) take(ctx context.Context, e *entry, value uint64, at time.Time) e
 		if step.Delta > 0 {
 			events = make([]perron.Event, 0, step.Delta)
 			for t := range step.Times() {
-				events = append(events, perron.Event{Time: t, Sensor: e.Sensor, Kind: e.Kind})
+				// With the monotonic reading, by which the sink corrects the stamps of a
+				// clock that is wrong.
+				events = append(events, perron.Event{Time: at.Add(t.Sub(end)), Sensor: e.Sensor, Kind: e.Kind})
 			}
 		}
 		if err := b.sink.Events(ctx, events, b.position()); err != nil {

@@ -107,8 +107,8 @@ type Source struct {
 
 var _ gateway.Source = (*Source)(nil)
 
-// New checks the configuration; Run connects. The times of passages are now's,
-// whose monotonic reading is used if it has one. Synced says whether the clock
+// New checks the configuration; Run connects. The times of passages are now's
+// and have its monotonic reading, if it has one. Synced says whether the clock
 // is right; nil, or a nil result, is not known.
 func New(buses []Bus, now func() time.Time, synced func() *bool, log *slog.Logger) (*Source, error) {
 	s := &Source{book: newBook(now, synced, log)}
