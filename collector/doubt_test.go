@@ -161,6 +161,8 @@ func TestGapOfCounterIsDoubtedForADay(t *testing.T) {
 			{Kind: "forward", From: from.Add(-24 * time.Hour), To: from.Add(-23 * time.Hour), Counted: 40},
 			{Kind: "forward", From: from, To: from.Add(10 * time.Second), Counted: 7},
 			{Kind: "reset", From: from.Add(20 * time.Second), To: from.Add(40 * time.Second), Counted: 2, Missed: true},
+			{Kind: "jump", From: from.Add(40 * time.Second), To: from.Add(41 * time.Second), Refused: 500, Missed: true},
+			{Kind: "same", From: from.Add(42 * time.Second), To: from.Add(50 * time.Second), Missed: true},
 		}
 		say := func(health perron.SensorHealth) {
 			r.status("pi-1", func(s *perron.GatewayStatus) {
@@ -171,10 +173,10 @@ func TestGapOfCounterIsDoubtedForADay(t *testing.T) {
 		}
 		say(perron.SensorSilent)
 		b := r.shown()
-		if got := doubts(b); got != "[counter_gap pi-1/main-in 9 sensor_silent pi-1/main-in]" {
+		if got := doubts(b); got != "[counter_gap pi-1/main-in counter_jump pi-1/main-in 500 counter_reset pi-1/main-in sensor_silent pi-1/main-in times_spread pi-1/main-in 9]" {
 			t.Fatalf("doubts %s", got)
 		}
-		if d := b.Doubts[0]; !d.Since.Equal(from) {
+		if d := b.Doubts[4]; !d.Since.Equal(from) {
 			t.Errorf("gap: %+v", d)
 		}
 		time.Sleep(24 * time.Hour)

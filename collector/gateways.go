@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/counter"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -176,7 +177,7 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 		add(perron.DoubtEdges, time.Time{}, s.LostEdges-since.lostEdges)
 	}
 	for _, sensor := range s.Sensors {
-		if d, ok := gapsOf(sensor.Gaps, now); ok {
+		for _, d := range gapsOf(sensor.Gaps, now) {
 			d.Gateway, d.Sensor = id, sensor.Sensor
 			out = append(out, d)
 		}
@@ -194,17 +195,34 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 	return out
 }
 
-// gapsOf is the doubt that the gaps of a counter leave about today.
-func gapsOf(gaps []perron.CounterGap, now time.Time) (d perron.Doubt, ok bool) {
+// gapsOf are the doubts that the gaps of a counter leave about today.
+func gapsOf(gaps []perron.CounterGap, now time.Time) (out []perron.Doubt) {
 	for _, g := range gaps {
 		if perron.DateOf(g.To) != perron.DateOf(now) {
 			continue
 		}
-		if !ok {
-			d = perron.Doubt{Kind: perron.DoubtCounter, Since: g.From}
+		add := func(kind perron.DoubtKind, n uint64) {
+			for i := range out {
+				if out[i].Kind == kind {
+					out[i].Count += n
+					return
+				}
+			}
+			out = append(out, perron.Doubt{Kind: kind, Since: g.From, Count: n})
 		}
-		d.Count += g.Counted
-		ok = true
+		if g.Counted > 0 {
+			add(perron.DoubtSpread, g.Counted)
+		}
+		switch counter.Kind(g.Kind) {
+		case counter.Jump:
+			add(perron.DoubtJump, g.Refused)
+		case counter.Reset, counter.Back:
+			add(perron.DoubtReset, 0)
+		default:
+			if g.Missed {
+				add(perron.DoubtCounter, 0)
+			}
+		}
 	}
-	return d, ok
+	return out
 }

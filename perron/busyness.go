@@ -228,7 +228,7 @@ const (
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
 	DoubtSilent   DoubtKind = "sensor_silent"    // the device of a sensor does not answer
-	DoubtCounter  DoubtKind = "counter_gap"      // a device that counts by itself may have missed some; Count are at estimated times
+	DoubtCounter  DoubtKind = "counter_gap"      // a counter could not be read and may have begun anew meanwhile
 	DoubtReset    DoubtKind = "counter_reset"    // a counter began anew: what passed just before may be missing
 	DoubtJump     DoubtKind = "counter_jump"     // a counter shows more than can have passed, which is left out
 	DoubtUplinks  DoubtKind = "uplinks_lost"     // messages that never came: what they counted is missing
