@@ -13,11 +13,13 @@ import (
 //
 //	{"offset": "-492192h", "synced": false, "boot": "first"}
 //
-// Offset is added to the true time. Boot names the boot; it is read once, for a
-// program does not live through a boot.
+// Offset is added to the true time. Boot names the boot, and "booted" says when
+// it was, for a boot that is not the first; both are read once, for a program
+// does not live through a boot.
 type Pretended struct {
-	path string
-	boot string
+	path   string
+	boot   string
+	booted time.Time
 
 	mu     sync.Mutex
 	last   pretence
@@ -25,9 +27,10 @@ type Pretended struct {
 }
 
 type pretence struct {
-	Offset string `json:"offset"`
-	Synced bool   `json:"synced"`
-	Boot   string `json:"boot"`
+	Offset string    `json:"offset"`
+	Synced bool      `json:"synced"`
+	Boot   string    `json:"boot"`
+	Booted time.Time `json:"booted"`
 
 	offset time.Duration
 }
@@ -39,7 +42,10 @@ func Pretend(path string) (*Pretended, error) {
 	if err != nil {
 		return nil, fmt.Errorf("test clock: %w", err)
 	}
-	p.last, p.boot = w, w.Boot
+	p.last, p.boot, p.booted = w, w.Boot, w.Booted
+	if p.booted.IsZero() {
+		p.booted = powerOn
+	}
 	return p, nil
 }
 
@@ -58,7 +64,8 @@ func (p *Pretended) load() (w pretence, err error) {
 // BootID is what the file called the boot at the start.
 func (p *Pretended) BootID() string { return p.boot }
 
-// powerOn is when every boot was: so far back that everything comes after it.
+// powerOn is when a boot was of which nothing else is said: so far back that
+// everything comes after it.
 var powerOn = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Offset is how wrong the clock is now. While the file cannot be read, because
@@ -85,5 +92,5 @@ func (p *Pretended) now(age time.Duration) pretence {
 func (p *Pretended) Read() Reading {
 	w := p.now(200 * time.Millisecond)
 	actual := time.Now()
-	return Reading{Wall: actual.Add(w.offset), Boot: actual.Sub(powerOn), Synced: &w.Synced}
+	return Reading{Wall: actual.Add(w.offset), Boot: actual.Sub(p.booted), Synced: &w.Synced}
 }

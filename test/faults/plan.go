@@ -50,6 +50,10 @@ const (
 	rotate        fault = "credential replaced while connected"
 	certificate   fault = "certificate of the broker expired, then renewed"
 	twins         fault = "two gateways with the same name"
+	clock1970     fault = "clock starts in 1970, and is set later"
+	clockJump     fault = "clock jumps by hours"
+	clockSlew     fault = "clock is slewed"
+	leapSecond    fault = "leap second"
 )
 
 // A shape is what the server is made of.
@@ -126,6 +130,10 @@ var faults = []weighted{
 	{rotate, 4},
 	{certificate, 24},
 	{twins, 4},
+	{clock1970, 8},
+	{clockJump, 5},
+	{clockSlew, 3},
+	{leapSecond, 3},
 }
 
 // A step is a fault at a moment after the beginning.
@@ -139,12 +147,13 @@ type step struct {
 
 // A plan says all that will be done.
 type plan struct {
-	seed     uint64
-	shape    shape
-	speed    float64 // of the replay; 0 is as fast as possible
-	gateways [][]perron.Event
-	twins    [][]perron.Event // of second gateways with the name of the first
-	steps    []step
+	seed      uint64
+	shape     shape
+	speed     float64 // of the replay; 0 is as fast as possible
+	gateways  [][]perron.Event
+	twins     [][]perron.Event // of second gateways with the name of the first
+	steps     []step
+	clockWait time.Duration // how long gateways hold back what has a wrong time
 	// patient waits at the end for connections that hang; else they break, and
 	// the gateways start again.
 	patient bool
@@ -155,6 +164,10 @@ type plan struct {
 func newPlan(seed uint64, only string) *plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := &plan{seed: seed, patient: r.IntN(8) == 0}
+	p.clockWait = 5 * time.Minute
+	if r.IntN(3) == 0 {
+		p.clockWait = 200 * time.Millisecond
+	}
 	span := time.Duration(3+r.IntN(4)) * time.Second // what the faults are spread over
 	passages := 300 + r.IntN(1500)
 	from := time.Date(2024, 6, 1, 6, 0, 0, 0, time.UTC)
@@ -249,10 +262,15 @@ func (p *plan) has(f fault, gateway int) bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.fault == f && (gateway < 0 || s.gateway == gateway) })
 }
 
+// clocks says whether the clock of a gateway is wrong at times.
+func (p *plan) clocks(gateway int) bool {
+	return p.has(clock1970, gateway) || p.has(clockJump, gateway) || p.has(clockSlew, gateway) || p.has(leapSecond, gateway)
+}
+
 func (p *plan) passages() (n int) {
 	for i, g := range p.gateways {
 		n += len(g)
-		if p.has(twins, i) {
+		if p.has(twins, i) && !p.clocks(i) {
 			n += len(p.twins[i])
 		}
 	}

@@ -239,13 +239,20 @@ func (s *sequence) prepareGateway(i int, g *yardGateway) (err error) {
 		g.mounted = mount(g.dir, gatewayDisk) == nil
 	}
 	binary := filepath.Join(s.bin, "perron-gateway")
-	if g.process, err = newProcess(s.dir, name, binary, "run", "--once", "--config", filepath.Join(s.dir, name+".yaml"), "--log-format", "json"); err != nil {
+	args := []string{"run", "--once", "--config", filepath.Join(s.dir, name+".yaml"), "--log-format", "json"}
+	if s.plan.clocks(i) {
+		if g.clock, err = newWrongClock(s.dir, name); err != nil {
+			return err
+		}
+		args = append(args, "--test-clock", g.clock.path)
+	}
+	if g.process, err = newProcess(s.dir, name, binary, args...); err != nil {
 		return err
 	}
 	if s.plan.has(powerGateway, i) {
 		g.process.disk = newDisk(g.dir, gateway.OutboxFile)
 	}
-	if s.plan.has(twins, i) {
+	if s.plan.has(twins, i) && g.clock == nil {
 		g.twinEvents = s.plan.twins[i]
 		if g.twin, err = newProcess(s.dir, name+"-twin", binary, "run", "--once", "--config", filepath.Join(s.dir, name+"-twin.yaml"), "--log-format", "json"); err != nil {
 			return err
@@ -308,10 +315,11 @@ func (s *sequence) configure(g *yardGateway) error {
 gateway: %s
 data_dir: %s
 broker: {url: %q, password: %q%s}
+clock: {wait: %s}
 source:
   driver: replay
   replay: {file: %s, speed: %g, shift: keep, time: {column: t, layout: "2006-01-02T15:04:05Z07:00", zone: UTC}, sensor: {column: sensor}, kind: {column: kind}}
-`, site, name, data, url, g.secret, ca, recording, s.plan.speed), 0o600)
+`, site, name, data, url, g.secret, ca, s.plan.clockWait, recording, s.plan.speed), 0o600)
 	}
 	if g.twin != nil {
 		if err := write(name+"-twin.yaml", g.dir+"-twin", filepath.Join(s.dir, name+"-twin.csv")); err != nil {
