@@ -221,8 +221,16 @@ func (a *app) addCollector() error {
 	if share := a.cfg.Collectors; share != nil {
 		a.logger.Info("this collector serves a part of the sites", "index", share.Index, "of", share.Of, "sites", names(own))
 	}
+	counters, err := devices(a.cfg)
+	if err != nil {
+		return err
+	}
+	networks, links, err := a.networks(own)
+	if err != nil {
+		return err
+	}
 	c, err := collector.New(collector.Config{
-		Sites: own, Elsewhere: elsewhere, Store: a.store, Link: link,
+		Sites: own, Elsewhere: elsewhere, Devices: counters, Networks: networks, Store: a.store, Link: link,
 		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
@@ -231,7 +239,9 @@ func (a *app) addCollector() error {
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)
 	}
-	a.parts = append(a.parts, part{"collector's link", link.Run}, part{"collector", c.Run})
+	a.parts = append(a.parts, part{"collector's link", link.Run})
+	a.parts = append(a.parts, links...)
+	a.parts = append(a.parts, part{"collector", c.Run})
 	a.checks = append(a.checks, func(context.Context) error { return c.Alive() })
 	a.checkLink(link)
 	return nil

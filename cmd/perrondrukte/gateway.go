@@ -39,6 +39,23 @@ func (c *gatewayAddCmd) Run(e *env) (err error) {
 		return fmt.Errorf("site %q has no gateway %q in %s: add it to the site's gateways, which are [%s]",
 			c.Site, c.Name, c.Config, strings.Join(site.Gateways, ", "))
 	}
+	counter, err := counterOf(cfg, c.Site, c.Name)
+	if err != nil {
+		return err
+	}
+	broker := c.Broker
+	if broker == "" {
+		broker = cfg.BrokerURL()
+	}
+	if !strings.Contains(broker, "://") {
+		broker = "tcp://" + broker
+	}
+	values := map[string]any{"Site": site, "Name": c.Name, "Broker": broker}
+	if counter != nil && !c.SecretOnly {
+		if values, err = esphomeValues(counter, c.Site, broker); err != nil {
+			return err
+		}
+	}
 	// Before anything is issued: a password that cannot be written is lost, and
 	// the one that it replaces as well.
 	out := e.stdout
@@ -62,16 +79,11 @@ func (c *gatewayAddCmd) Run(e *env) (err error) {
 		_, err := fmt.Fprintln(out, secret)
 		return err
 	}
-	broker := c.Broker
-	if broker == "" {
-		broker = cfg.BrokerURL()
+	values["Secret"] = secret
+	if counter != nil {
+		return esphomeYAML.Execute(out, values)
 	}
-	if !strings.Contains(broker, "://") {
-		broker = "tcp://" + broker
-	}
-	return gatewayYAML.Execute(out, map[string]any{
-		"Site": site, "Name": c.Name, "Secret": secret, "Broker": broker,
-	})
+	return gatewayYAML.Execute(out, values)
 }
 
 // secretFile opens a file for writing that nobody but its owner can read, also

@@ -29,11 +29,11 @@ func clientTLS(caFile string) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, fmt.Errorf("read broker.ca_file: %w", err)
+		return nil, fmt.Errorf("read ca_file: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read broker.ca_file: no certificate in %s", caFile)
+		return nil, fmt.Errorf("read ca_file: no certificate in %s", caFile)
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
