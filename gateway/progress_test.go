@@ -59,7 +59,7 @@ func TestLastPulseCounts(t *testing.T) {
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
-	g = runGateway(t, Config{DataDir: dir, Link: link, Source: sourceFunc(func(context.Context, Sink) error { return nil })})
+	runGateway(t, Config{DataDir: dir, Link: link, Source: sourceFunc(func(context.Context, Sink) error { return nil })})
 	wait(t, "the pulse is sent", func() bool { return len(link.events()) == 1 })
 }
 

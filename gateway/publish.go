@@ -26,6 +26,7 @@ type publisher struct {
 
 	mu    sync.Mutex
 	heard ack
+	news  time.Time // when an ack last said something new, by the gateway's clock
 
 	// Owned by run.
 	epoch    string
@@ -73,9 +74,17 @@ func (p *publisher) handleAck(m broker.Message) {
 		p.heard.repeated = true
 	} else {
 		p.heard.epoch, p.heard.acked = a.Epoch, a.Acked
+		p.news = p.cfg.Now()
 	}
 	p.mu.Unlock()
 	poke(p.acks)
+}
+
+// ackedAt is when an ack last said something new.
+func (p *publisher) ackedAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.news
 }
 
 func (p *publisher) run(ctx context.Context) {

@@ -29,13 +29,14 @@ type sink struct {
 	finished bool
 	faults   map[string]string // by input, as logged
 	blind    bool
+	trace    *Trace
 }
 
 var _ Sink = (*sink)(nil)
 
 func newSink(m *pulse.Machine, box *outbox.Outbox, now func() time.Time, times *timekeeper, log *slog.Logger, metrics *metrics) *sink {
 	return &sink{
-		box: box, now: now, times: times, log: log, metrics: metrics, machine: m,
+		box: box, now: now, times: times, log: log, metrics: metrics, machine: m, trace: NewTrace(m),
 		woken: make(chan struct{}, 1), settle: func(context.Context) {}, faults: make(map[string]string),
 	}
 }
@@ -44,6 +45,7 @@ func (s *sink) Edge(ctx context.Context, e pulse.Edge) error {
 	s.order.Lock()
 	defer s.order.Unlock()
 	s.mu.Lock()
+	s.trace.Edge(e)
 	events, err := s.machine.Edge(e)
 	events = slices.Clone(events)
 	delete(s.faults, e.Input)
@@ -61,6 +63,7 @@ func (s *sink) Events(ctx context.Context, events []perron.Event, position []byt
 	defer s.order.Unlock()
 	s.mu.Lock()
 	s.machine.Observe(events, s.now())
+	s.trace.Events(events)
 	s.mu.Unlock()
 	return s.put(ctx, events, position)
 }

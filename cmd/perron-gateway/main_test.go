@@ -21,6 +21,8 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
+	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -474,19 +476,88 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.Buffer.Write(b)
 }
 
+// While the service runs it shows itself to who watches, and goes on when they
+// leave.
+func TestWatchBesideTheService(t *testing.T) {
+	const total = 40
+	config, _ := recording(t, total, "tcp://127.0.0.1:1") // nobody listens there
+	cmd := program(t, "run", "--config", config)
+	var log lockedBuffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+			t.Errorf("%v\n%s", err, log.String())
+		}
+	}()
+	socket := filepath.Join(filepath.Dir(config), "data", socketFile)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	stop := errors.New("seen enough")
+	var v gateway.View
+	for err := errNoService; errors.Is(err, errNoService) && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+		err = lookAt(ctx, socket, func(now gateway.View) error {
+			if v = now; v.Ended && v.Status.Waiting == total {
+				return stop
+			}
+			return nil
+		})
+		if err != nil && err != stop && !errors.Is(err, errNoService) {
+			t.Fatal(err)
+		}
+	}
+	if !v.Service || v.Connected || v.Judged != total || len(v.Verdicts) != total || len(v.Sensors) != 3 || v.Sensors[0].In+v.Sensors[0].Out == 0 || v.FileBytes == 0 {
+		t.Errorf("seen: %+v", v)
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v", info, err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	out := &screenUntil{want: "LINK DOWN", found: cancel}
+	if err := watchService(ctx, mustLoad(t, config), &screen{w: out}); err != nil {
+		t.Error(err)
+	}
+}
+
+// screenUntil calls found when it is written a text.
+type screenUntil struct {
+	want  string
+	found func()
+}
+
+func (s *screenUntil) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(s.want)) {
+		s.found()
+	}
+	return len(b), nil
+}
+
+func mustLoad(t *testing.T, path string) *config.Gateway {
+	t.Helper()
+	g, err := config.LoadGateway(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 // The screen fits, whatever is on it.
 func TestScreen(t *testing.T) {
 	now := time.Date(2026, 11, 21, 11, 0, 0, 0, time.UTC)
 	for _, n := range []int{0, 1, 3, 12, 40} {
-		v := view{
-			title: "poort/poort-1, driver gpio", now: now, in: map[string]int{"sensor-0": 12}, out: map[string]int{},
-			note: strings.Repeat("a long line with a \x1b[2J control character\n", 5), lost: 7,
-		}
+		v := view{View: gateway.View{
+			Title: "poort/poort-1, driver gpio", Now: now, Service: n%2 == 1, Status: perron.GatewayStatus{Waiting: 12345678, Dropped: 99999},
+			Note: strings.Repeat("a long line with a \x1b[2J control character\n", 5), Lost: 7,
+		}}
 		for i := range n {
-			v.inputs = append(v.inputs, pulse.Level{Input: fmt.Sprint("input-", i), Known: i%3 > 0, Active: i%2 == 0, Since: now.Add(-90 * time.Second), Edges: 1 << 40, Fault: i == 7})
-			v.sensors = append(v.sensors, perron.SensorStatus{Sensor: fmt.Sprint("sensor-", i), Health: perron.SensorChatter, Last: now, Active: i%2 == 0})
-			for range 9 {
-				v.recent = append(v.recent, perron.Event{Time: now, Sensor: fmt.Sprint("sensor-", i), Kind: perron.Out})
+			v.Inputs = append(v.Inputs, pulse.Level{Input: fmt.Sprint("input-", i), Known: i%3 > 0, Active: i%2 == 0, Since: now.Add(-90 * time.Second), Edges: 1 << 40, Fault: i == 7, Width: 250 * time.Millisecond})
+			v.Sensors = append(v.Sensors, gateway.SeenSensor{In: 12, SensorStatus: perron.SensorStatus{Sensor: fmt.Sprint("sensor-", i), Health: perron.SensorChatter, Last: now, Active: i%2 == 0}})
+			for j := range 9 {
+				v.Verdicts = append(v.Verdicts, pulse.Judged{At: now, Sensor: fmt.Sprint("sensor-", i), Verdict: pulse.TurnedBack})
+				v.Edges = append(v.Edges, gateway.SeenEdge{At: now, Input: fmt.Sprint("input-", i), Active: j%2 == 0, Width: 48 * time.Hour})
 			}
 		}
 		lines := render(v)

@@ -74,7 +74,8 @@ func (c *runCmd) Run(e *env) error {
 			cancel()
 		}
 	})
-	wg.Go(func() { systemd.Watch(ctx, gw.Ping, log) })
+	wg.Go(func() { systemd.Watch(ctx, gw.Ready(), gw.Ping, log) })
+	wg.Go(func() { showSelf(ctx, socketOf(g), gw, log) })
 	if c.Once {
 		wg.Go(func() {
 			untilIdle(ctx, gw)

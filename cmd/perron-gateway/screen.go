@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -51,6 +53,13 @@ const (
 	plainly = "\x1b[0m"
 )
 
+// How many lines of the screen inputs and sensors may take, so that enough of
+// the last edges fits below them.
+const (
+	maxInputs  = 6
+	maxSensors = 6
+)
+
 // render is at most rows lines of at most columns visible characters.
 func render(v view) []string {
 	var out []string
@@ -61,16 +70,14 @@ func render(v view) []string {
 		}
 		out = append(out, text)
 	}
-	add(bold, "%-59s %20s", cut(v.title, 59), v.now.In(perron.Amsterdam).Format("2006-01-02 15:04:05"))
+	add(bold, "%-59s %20s", cut(v.Title, 59), v.Now.In(perron.Amsterdam).Format("2006-01-02 15:04:05"))
+	style, text := serviceLine(v)
+	add(style, "%s", text)
 
-	// Inputs and sensors may take so much that a few recent events still fit.
-	room := rows - 4 // title, two headings, the last line
-	inputs := min(len(v.inputs), 8)
-	sensors := min(len(v.sensors), room-inputs-3)
-	if inputs > 0 {
-		add(reverse, "%-80s", "INPUT             LEVEL     FOR         EDGES")
-		for _, in := range v.inputs[:inputs] {
-			style, level, since := "", "free", ""
+	if n := len(v.Inputs); n > 0 {
+		add(reverse, "%-80s", "INPUT             LEVEL     FOR         LAST PULSE   EDGES")
+		for _, in := range v.Inputs[:shown(n, maxInputs)] {
+			style, level, since, width := "", "free", "", "none yet"
 			switch {
 			case in.Fault:
 				style, level = bold, "FAULT"
@@ -80,16 +87,20 @@ func render(v view) []string {
 				style, level = bold, "■ ACTIVE"
 			}
 			if in.Known {
-				since = span(v.now.Sub(in.Since))
+				since = span(v.Now.Sub(in.Since))
 			}
-			add(style, "%-16s  %-8s  %-10s  %d", in.Input, level, since, in.Edges)
+			if in.Width > 0 {
+				width = short(in.Width)
+			}
+			add(style, "%-16s  %-8s  %-10s  %-11s  %d", in.Input, level, since, width, in.Edges)
 		}
-		if n := len(v.inputs) - inputs; n > 0 {
-			add("", "and %d more", n)
+		if n > maxInputs {
+			add("", "and %d more inputs", n-shown(n, maxInputs))
 		}
 	}
-	add(reverse, "%-80s", "SENSOR            NOW         IN     OUT   HEALTH    LAST EVENT")
-	for _, s := range v.sensors[:sensors] {
+	add(reverse, "%-80s", "SENSOR            NOW          IN     OUT   HEALTH    LAST EVENT")
+	n := len(v.Sensors)
+	for _, s := range v.Sensors[:shown(n, maxSensors)] {
 		now, style := "free", ""
 		if s.Active {
 			now = "■ active"
@@ -101,33 +112,132 @@ func render(v view) []string {
 		if !s.Last.IsZero() {
 			last = s.Last.In(perron.Amsterdam).Format("2006-01-02 15:04:05")
 		}
-		add(style, "%-16s  %-8s %5d   %5d   %-8s  %s", s.Sensor, now, v.in[s.Sensor], v.out[s.Sensor], s.Health, last)
+		add(style, "%-16s  %-8s %6d  %6d   %-8s  %s", s.Sensor, now, s.In, s.Out, s.Health, last)
 	}
-	if n := len(v.sensors) - sensors; n > 0 {
-		add("", "and %d more", n)
+	if n > maxSensors {
+		add("", "and %d more sensors", n-shown(n, maxSensors))
 	}
-	for i := len(v.recent) - 1; i >= 0 && len(out) < rows-1; i-- {
-		e := v.recent[i]
-		add("", "%s  %-16s %s", e.Time.In(perron.Amsterdam).Format("15:04:05.000"), e.Sensor, words[e.Kind])
-	}
-	for len(out) < rows-1 {
-		out = append(out, "")
+	// Edges on the left, what the sensors made of them on the right.
+	add(reverse, "%-40s%-40s", "EDGES  ▲ active  ▼ free", "VERDICTS, newest first")
+	for i := 1; len(out) < rows-1; i++ {
+		left, right := "", ""
+		if i <= len(v.Edges) {
+			left = edgeLine(v.Edges[len(v.Edges)-i])
+		}
+		if i <= len(v.Verdicts) {
+			j := v.Verdicts[len(v.Verdicts)-i]
+			right = fmt.Sprintf("%s %-12s %s", j.At.In(perron.Amsterdam).Format("15:04:05.000"), cut(j.Sensor, 12), wordOf(j.Verdict))
+		}
+		add("", "%-39s %s", cut(left, 39), cut(right, 40))
 	}
 	foot := "Ctrl-C stops."
-	if v.ended {
+	if v.Service {
+		foot = "Ctrl-C stops watching; the service goes on."
+	}
+	if v.Ended {
 		foot += " The source is finished."
 	}
-	if v.lost > 0 {
-		foot += fmt.Sprintf(" %d EDGES LOST.", v.lost)
+	if v.Lost > 0 {
+		foot += fmt.Sprintf(" %d EDGES LOST.", v.Lost)
 	}
-	if v.note != "" {
-		foot += " " + strings.TrimSpace(v.note)
+	if v.Note != "" {
+		foot += " " + strings.TrimSpace(v.Note)
 	}
 	add("", "%s", foot)
 	return out
 }
 
-var words = map[perron.Kind]string{perron.In: "→ in", perron.Out: "← out", perron.On: "occupied", perron.Off: "free"}
+// shown is how many of n lines there are when at most that many may be, the last
+// of which then says how many more.
+func shown(n, most int) int {
+	if n > most {
+		return most - 1
+	}
+	return n
+}
+
+// serviceLine says how the running service fares, and its style.
+func serviceLine(v view) (style, text string) {
+	if !v.Service {
+		return "", "The service does not run: inputs are read here, nothing is kept or sent."
+	}
+	st := &v.Status
+	link := "LINK DOWN"
+	if style = bold; v.Connected {
+		style, link = "", "link up"
+		if !v.Acked.IsZero() {
+			link += ", ack " + short(v.Now.Sub(v.Acked)) + " ago"
+		}
+	}
+	box := fmt.Sprintf("outbox %d waiting, %s on disk", st.Waiting, size(v.FileBytes))
+	switch {
+	case !st.FailingSince.IsZero():
+		style, box = bold, "OUTBOX CANNOT BE WRITTEN for "+span(v.Now.Sub(st.FailingSince))
+	case st.Dropped > 0:
+		style, box = bold, box+fmt.Sprintf(", %d DROPPED", st.Dropped)
+	}
+	clock := "clock ?"
+	if st.ClockSynced != nil {
+		clock = "clock right"
+		if !*st.ClockSynced {
+			style, clock = bold, "CLOCK NOT SYNCHRONISED"
+		}
+	}
+	return style, link + " · " + box + " · " + clock
+}
+
+func edgeLine(e gateway.SeenEdge) string {
+	what, after := "▼", ""
+	if e.Active {
+		what = "▲"
+	}
+	switch {
+	case e.Known:
+		after = "as found"
+	case e.Width > 0 && e.Active:
+		after = "gap " + short(e.Width)
+	case e.Width > 0:
+		after = "pulse " + short(e.Width)
+	}
+	return fmt.Sprintf("%s %-10s %s %s", e.At.In(perron.Amsterdam).Format("15:04:05.000"), cut(e.Input, 10), what, after)
+}
+
+// wordOf says a verdict so that it can be seen from a distance.
+func wordOf(v pulse.Verdict) string {
+	switch perron.Kind(v) {
+	case perron.In:
+		return "→ in"
+	case perron.Out:
+		return "← out"
+	case perron.On:
+		return "occupied"
+	case perron.Off:
+		return "free"
+	}
+	return "✗ " + string(v)
+}
+
+// size is a number of bytes in few characters.
+func size(n int64) string {
+	switch {
+	case n < 1<<20:
+		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	case n < 1<<30:
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// short is a duration of anything between bounce and days.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", max(d, 0).Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return span(d)
+}
 
 // span is a duration in few characters.
 func span(d time.Duration) string {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,19 +23,11 @@ type watchCmd struct {
 }
 
 // frame is how often the screen is drawn.
-const frame = 100 * time.Millisecond
+const frame = 200 * time.Millisecond
 
 func (c *watchCmd) Run(e *env) error {
 	g, err := config.LoadGateway(c.Config)
 	if err != nil {
-		return err
-	}
-	w := &watcher{title: g.Username() + ", driver " + string(g.Source.Driver), now: time.Now}
-	p, err := newParts(g, w.now, slog.New(slog.NewTextHandler(&noteWriter{w}, nil)))
-	if err != nil {
-		return err
-	}
-	if w.machine, err = pulse.New(p.inputs, p.sensors); err != nil {
 		return err
 	}
 	var out display = &plain{w: e.stdout}
@@ -44,7 +36,39 @@ func (c *watchCmd) Run(e *env) error {
 			out = &screen{w: f}
 		}
 	}
+	if err := watchService(e.ctx, g, out); !errors.Is(err, errNoService) {
+		return err
+	}
+	// Nobody runs: the inputs are free to be read here.
+	w := &watcher{title: g.Username() + ", driver " + string(g.Source.Driver), now: time.Now}
+	p, err := newParts(g, w.now, slog.New(slog.NewTextHandler(&noteWriter{w}, nil)))
+	if err != nil {
+		return err
+	}
+	if w.machine, err = pulse.New(p.inputs, p.sensors); err != nil {
+		return err
+	}
 	return w.run(e.ctx, p.source, out)
+}
+
+// watchService shows what the running gateway says of itself.
+func watchService(ctx context.Context, g *config.Gateway, out display) error {
+	shown := false
+	err := lookAt(ctx, socketOf(g), func(v gateway.View) error {
+		v.Title += ", driver " + string(g.Source.Driver)
+		last := view{View: v}
+		if !shown { // what was before is on the screen, but is no news
+			shown = true
+			if p, ok := out.(*plain); ok {
+				p.seen = v.Judged
+			}
+		}
+		return out.show(last)
+	})
+	if shown {
+		err = errors.Join(err, out.close())
+	}
+	return err
 }
 
 // A display shows views.
@@ -53,18 +77,11 @@ type display interface {
 	close() error
 }
 
-// A view is all that there is to see.
+// A view is what there is to see, and of a source that is read here, all
+// verdicts since the last view.
 type view struct {
-	title   string
-	now     time.Time
-	inputs  []pulse.Level
-	sensors []perron.SensorStatus
-	in, out map[string]int // passages by sensor
-	recent  []perron.Event // oldest first
-	fresh   int            // how many of them are new since the last view
-	lost    uint64
-	note    string // the last thing that was logged
-	ended   bool
+	gateway.View
+	fresh []pulse.Judged
 }
 
 // A watcher is a sink that keeps nothing.
@@ -74,9 +91,8 @@ type watcher struct {
 
 	mu      sync.Mutex
 	machine *pulse.Machine
-	in, out map[string]int
-	recent  []perron.Event
-	fresh   int
+	trace   *gateway.Trace
+	fresh   []pulse.Judged
 	lost    uint64
 	note    string
 	ended   bool
@@ -84,11 +100,8 @@ type watcher struct {
 
 var _ gateway.Sink = (*watcher)(nil)
 
-// keepRecent is how many events that were shown are kept for the screen.
-const keepRecent = 200
-
 func (w *watcher) run(ctx context.Context, source gateway.Source, out display) (err error) {
-	w.in, w.out = make(map[string]int), make(map[string]int)
+	w.trace = gateway.NewTrace(w.machine)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	var failed error
@@ -130,37 +143,22 @@ func (w *watcher) view() view {
 	defer w.mu.Unlock()
 	now := w.now()
 	w.took(w.machine.Advance(now))
-	v := view{
-		title: w.title, now: now, inputs: w.machine.Levels(), sensors: w.machine.Sensors(),
-		in: make(map[string]int), out: make(map[string]int),
-		recent: slices.Clone(w.recent), fresh: w.fresh, lost: w.lost, note: w.note, ended: w.ended,
-	}
-	for _, s := range v.sensors {
-		v.in[s.Sensor], v.out[s.Sensor] = w.in[s.Sensor], w.out[s.Sensor]
-	}
-	w.fresh = 0
-	if n := len(w.recent) - keepRecent; n > 0 {
-		w.recent = slices.Delete(w.recent, 0, n)
-	}
+	v := view{View: gateway.View{Title: w.title, Now: now, Lost: w.lost, Note: w.note, Ended: w.ended}, fresh: w.fresh}
+	w.trace.Fill(&v.View)
+	w.fresh = nil
 	return v
 }
 
 func (w *watcher) took(events []perron.Event) {
 	for _, e := range events {
-		switch e.Kind {
-		case perron.In:
-			w.in[e.Sensor]++
-		case perron.Out:
-			w.out[e.Sensor]++
-		}
+		w.fresh = append(w.fresh, pulse.Judged{At: e.Time, Sensor: e.Sensor, Verdict: pulse.Verdict(e.Kind)})
 	}
-	w.recent = append(w.recent, events...)
-	w.fresh += len(events)
 }
 
 func (w *watcher) Edge(_ context.Context, e pulse.Edge) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.trace.Edge(e)
 	events, err := w.machine.Edge(e)
 	w.took(events)
 	return err
@@ -170,8 +168,15 @@ func (w *watcher) Events(ctx context.Context, events []perron.Event, _ []byte) e
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.machine.Observe(events, w.now())
+	w.trace.Events(events)
 	w.took(events)
 	return ctx.Err()
+}
+
+func (w *watcher) Report(sensor string, health perron.SensorHealth, gaps []perron.CounterGap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.machine.Report(sensor, health, gaps, w.now())
 }
 
 func (w *watcher) Position() []byte { return nil }
@@ -184,12 +189,6 @@ func (w *watcher) Lost(_ string, n uint64) {
 
 func (w *watcher) Blind(input string) {
 	w.say("it cannot be noticed when edges of input " + input + " are lost")
-}
-
-func (w *watcher) Report(sensor string, health perron.SensorHealth, gaps []perron.CounterGap) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.machine.Report(sensor, health, gaps, w.now())
 }
 
 func (w *watcher) Fault(input string, err error) {
@@ -205,20 +204,37 @@ func (w *watcher) say(note string) {
 	w.note = note
 }
 
-// noteWriter puts the log on the screen's last line.
+// noteWriter puts the message of a log line on the screen's last line.
 type noteWriter struct{ w *watcher }
 
 func (n *noteWriter) Write(b []byte) (int, error) {
-	n.w.say(string(b))
+	line := string(b)
+	if _, msg, ok := strings.Cut(line, " msg="); ok {
+		line = msg
+	}
+	n.w.say(line)
 	return len(b), nil
 }
 
 // plain prints a line an event, for a pipe.
-type plain struct{ w io.Writer }
+type plain struct {
+	w    io.Writer
+	seen uint64 // verdicts, of a service
+}
 
 func (p *plain) show(v view) error {
-	for _, e := range v.recent[len(v.recent)-v.fresh:] {
-		if _, err := fmt.Fprintf(p.w, "%s %-16s %s\n", e.Time.In(perron.Amsterdam).Format("2006-01-02 15:04:05.000"), e.Sensor, e.Kind); err != nil {
+	fresh := v.fresh
+	if v.Service {
+		n := min(v.Judged-min(p.seen, v.Judged), uint64(len(v.Verdicts)))
+		if missed := v.Judged - min(p.seen, v.Judged) - n; missed > 0 {
+			if _, err := fmt.Fprintf(p.w, "and %d more\n", missed); err != nil {
+				return err
+			}
+		}
+		fresh, p.seen = v.Verdicts[uint64(len(v.Verdicts))-n:], v.Judged
+	}
+	for _, e := range fresh {
+		if _, err := fmt.Fprintf(p.w, "%s %-16s %s\n", e.At.In(perron.Amsterdam).Format("2006-01-02 15:04:05.000"), e.Sensor, e.Verdict); err != nil {
 			return err
 		}
 	}

@@ -83,7 +83,7 @@ func (c *serveCmd) Run(e *env) error {
 		logger.Info("open " + siteURL(a.server.Addr()))
 	}
 	a.parts = append(a.parts, part{"watchdog", func(ctx context.Context) error {
-		systemd.Watch(ctx, a.alive, logger)
+		systemd.Watch(ctx, nil, a.alive, logger)
 		<-ctx.Done()
 		return nil
 	}})

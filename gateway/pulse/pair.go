@@ -53,6 +53,8 @@ type Passage struct {
 	At      time.Time
 	Reverse bool
 	OK      bool
+	// Why says why nothing was counted of what was seen, if it was anything.
+	Why Verdict
 }
 
 type state uint8
@@ -160,9 +162,15 @@ func (p *Pair) take(s signal, at time.Time) Passage {
 	next, ok := table[p.state][s]
 	if !ok {
 		p.settle()
-		return Passage{}
+		return Passage{At: at, Why: Unclear}
 	}
 	counted := Passage{At: at, Reverse: p.from == 1, OK: next.count}
+	if next.to == free && !next.count {
+		counted.Why = TurnedBack
+		if p.state == between {
+			counted.Why = OneLoopOnly
+		}
+	}
 	if p.state == doubt {
 		counted.At = p.leftAt
 	}

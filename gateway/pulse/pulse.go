@@ -85,6 +85,35 @@ type Machine struct {
 	sensors []*sensor
 	byName  map[string]*sensor
 	out     []perron.Event
+	judge   func(Judged)
+}
+
+// A Verdict says what a sensor made of what it saw.
+type Verdict string
+
+// The verdicts beside those that are the kind of an event.
+const (
+	SameVehicle Verdict = "same vehicle" // too soon after the one before
+	TurnedBack  Verdict = "turned back"  // it left the way it came
+	OneLoopOnly Verdict = "one loop"
+	Unclear     Verdict = "unclear" // edges do not fit: one was lost, or it is no vehicle
+)
+
+// Judged is a verdict, for an installer's eyes.
+type Judged struct {
+	At      time.Time
+	Sensor  string
+	Verdict Verdict
+}
+
+// Tell has every verdict told from now on. The function must not call the
+// machine.
+func (m *Machine) Tell(f func(Judged)) { m.judge = f }
+
+func (m *Machine) tell(s *sensor, at time.Time, v Verdict) {
+	if m.judge != nil {
+		m.judge(Judged{at, s.ID, v})
+	}
 }
 
 type input struct {
@@ -96,6 +125,7 @@ type input struct {
 	at      time.Time // pendingAt
 	faulty  bool
 	edges   uint64
+	width   time.Duration // of the last pulse
 	users   []user
 }
 
@@ -270,6 +300,9 @@ func (m *Machine) timeouts(now time.Time) {
 func (in *input) due() time.Time { return in.at.Add(in.Debounce) }
 
 func (m *Machine) believe(in *input, at time.Time) {
+	if in.active {
+		in.width = at.Sub(in.since)
+	}
 	in.active, in.since, in.known = !in.active, at, true
 	m.level(in, at, false)
 }
@@ -304,6 +337,9 @@ func (m *Machine) level(in *input, at time.Time, known bool) {
 // pass counts a vehicle, unless it is the one that was just counted.
 func (m *Machine) pass(s *sensor, p Passage) {
 	if !p.OK {
+		if p.Why != "" {
+			m.tell(s, p.At, p.Why)
+		}
 		return
 	}
 	kind, i := s.Direction, 0
@@ -313,6 +349,7 @@ func (m *Machine) pass(s *sensor, p Passage) {
 	if last := s.passed[i]; !last.IsZero() && s.MinHeadway > 0 {
 		if since := p.At.Sub(last); since >= 0 && since < s.MinHeadway {
 			s.health.noise(p.At)
+			m.tell(s, p.At, SameVehicle)
 			return
 		}
 	}
@@ -331,6 +368,7 @@ func (m *Machine) emit(s *sensor, at time.Time, kind perron.Kind) {
 	// The time keeps its monotonic reading, for who has to correct it.
 	e := perron.Event{Time: at, Sensor: s.ID, Kind: kind}
 	s.health.event(e)
+	m.tell(s, at, Verdict(kind))
 	m.out = append(m.out, e)
 }
 
@@ -370,7 +408,7 @@ func (m *Machine) Deadline() (time.Time, bool) {
 func (m *Machine) Levels() []Level {
 	out := make([]Level, len(m.inputs))
 	for i, in := range m.inputs {
-		out[i] = Level{Input: in.ID, Known: in.known, Active: in.active, Since: in.since, Edges: in.edges, Fault: in.faulty}
+		out[i] = Level{Input: in.ID, Known: in.known, Active: in.active, Since: in.since, Edges: in.edges, Fault: in.faulty, Width: in.width}
 	}
 	return out
 }
@@ -383,6 +421,7 @@ type Level struct {
 	Since  time.Time
 	Edges  uint64
 	Fault  bool
+	Width  time.Duration // of the last pulse, bounce left out; 0 before the first
 }
 
 // Sensors lists the state of every sensor: the configured ones in their order,

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Watch says READY=1 when alive first succeeds, and WATCHDOG=1 each time that it
-// does, twice within systemd's patience, until ctx ends. A program that is alive
-// no more falls silent, and systemd starts it anew. alive has to answer before
-// its context ends.
-func Watch(ctx context.Context, alive func(context.Context) error, log *slog.Logger) {
+// Watch says READY=1 when ready is closed, or if it is nil when alive first
+// succeeds, and WATCHDOG=1 each time that alive does, twice within systemd's
+// patience, until ctx ends. A program that is alive no more falls silent, and
+// systemd starts it anew. alive has to answer before its context ends.
+func Watch(ctx context.Context, ready <-chan struct{}, alive func(context.Context) error, log *slog.Logger) {
 	interval := watchdogInterval()
 	every := interval
 	if every == 0 {
@@ -40,22 +40,35 @@ func Watch(ctx context.Context, alive func(context.Context) error, log *slog.Log
 			log.Warn("systemd cannot be told", "state", state, "error", err)
 		}
 	}
-	ready := false
+	told := false
+	if ready != nil {
+		select {
+		case <-ready:
+			tell("READY=1")
+			told = true
+		case <-ctx.Done():
+			tell("STOPPING=1")
+			return
+		}
+	}
+	if told && interval == 0 {
+		return
+	}
 	for {
 		if ok() && ctx.Err() == nil {
-			if !ready {
+			if !told {
 				tell("READY=1")
-				ready = true
+				told = true
 			}
 			if interval > 0 {
 				tell("WATCHDOG=1")
 			}
 		}
-		if ready && interval == 0 {
+		if told && interval == 0 {
 			return
 		}
 		wait := every
-		if !ready {
+		if !told {
 			wait = min(wait, time.Second)
 		}
 		timer := time.NewTimer(wait)
