@@ -18,7 +18,7 @@ func publicState(b perron.Busyness, now time.Time) openapi.State {
 // staffState adds to that a decimal, the gates, the doubts and the gateways.
 func staffState(b perron.Busyness, gateways []perron.GatewayStatus, now time.Time) openapi.State {
 	s := stateOf(b, now, func(v float64) float64 { return math.Round(v*10) / 10 })
-	s.Gates, s.Doubts, s.Gateways = b.Gates, b.Doubts, gateways
+	s.Gates, s.Doubts, s.Gateways, s.Belief = b.Gates, b.Doubts, gateways, b.Belief
 	return s
 }
 

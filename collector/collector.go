@@ -79,6 +79,21 @@ type Rememberer interface {
 	Remember(samples []perron.Sample)
 }
 
+// A Believer is an [Estimator] that says what its estimate rests on.
+type Believer interface {
+	Belief() perron.Belief
+}
+
+// A Learner makes estimators of one site that know what closed days have
+// taught. It is safe for concurrent use.
+type Learner interface {
+	// New is a fresh estimator.
+	New() Estimator
+	// Learn takes in a closed day that an estimator of New has gone through; days
+	// come in their order.
+	Learn(day Estimator)
+}
+
 // A Scorer compares forecasts with what came. Truth is what was measured from
 // the start of a day until to; Forecast then scores what a forecast said of
 // those days. It is used by one goroutine.
@@ -102,8 +117,9 @@ type Config struct {
 	Link          Link
 	NewEstimator  func(*perron.Site) Estimator
 	NewForecaster func(*perron.Site) Forecaster
-	NewScorer     func(*perron.Site) Scorer // nil: forecasts are not scored
-	Now           func() time.Time          // time.Now by default
+	NewLearner    func(*perron.Site) Learner // in place of NewEstimator, which may be nil then
+	NewScorer     func(*perron.Site) Scorer  // nil: forecasts are not scored
+	Now           func() time.Time           // time.Now by default
 	// Speed is how fast Now goes, in seconds a real second; 0 is 1. More than
 	// that is for demonstrations.
 	Speed float64
@@ -142,7 +158,7 @@ func New(cfg Config) (*Collector, error) {
 		return nil, errors.New("collector without a store")
 	case cfg.Link == nil:
 		return nil, errors.New("collector without a link")
-	case cfg.NewEstimator == nil || cfg.NewForecaster == nil:
+	case cfg.NewEstimator == nil && cfg.NewLearner == nil || cfg.NewForecaster == nil:
 		return nil, errors.New("collector without an estimator or a forecaster")
 	}
 	if cfg.Now == nil {
@@ -214,6 +230,9 @@ func (c *Collector) Run(ctx context.Context) error {
 		wg.Go(func() { l.out.run(ctx, c) })
 		wg.Go(func() { l.watchActions(ctx) })
 		wg.Go(func() { newKeeper(l).run(ctx) })
+		if l.learner != nil {
+			wg.Go(func() { l.study(ctx) })
+		}
 		if c.cfg.NewScorer != nil {
 			wg.Go(func() { newJudge(l).run(ctx) })
 		}

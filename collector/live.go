@@ -37,6 +37,7 @@ type live struct {
 	c       *Collector
 	site    *perron.Site
 	sensors map[string]int // gate of each sensor, negative for queue loops
+	learner Learner        // nil: estimators learn nothing of earlier days
 	out     *retained
 	nudge   chan struct{} // staff did something
 	wake    chan struct{} // the inbox has something
@@ -82,6 +83,7 @@ type live struct {
 	pace  pace
 	dirty bool
 	last  perron.Busyness // published
+	drift [2]bool         // entries and exits are missed, as was logged
 	sent  time.Time       // when, by the machine's clock
 }
 
@@ -103,6 +105,7 @@ type inbox struct {
 	actions  []perron.Action
 	acted    bool // actions is set
 	looked   bool // the outlook is new
+	learned  bool // estimators know more than before
 }
 
 // An outbox is what sequence numbers belong to.
@@ -146,6 +149,9 @@ func newLive(c *Collector, site *perron.Site) *live {
 		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1), ready: make(chan struct{}), found: make(chan struct{}, 1),
 		actions:  newActionLog(),
 		gateways: make(map[string]*gatewayState), losses: make(map[lossKey]*perron.Doubt),
+	}
+	if c.cfg.NewLearner != nil {
+		l.learner = c.cfg.NewLearner(site)
 	}
 	for _, loop := range site.QueueLoops {
 		l.sensors[loop.Sensor] = -1
@@ -360,6 +366,9 @@ func (l *live) take() {
 		l.lose(loss)
 		l.dirty = true
 	}
+	if in.learned {
+		l.pace.urgent = true
+	}
 	if in.acted {
 		l.act(in.actions)
 		l.dirty = true
@@ -398,11 +407,18 @@ func (l *live) observe(e perron.Event) {
 	l.est.Observe(e)
 }
 
+func (l *live) newEstimator() Estimator {
+	if l.learner != nil {
+		return l.learner.New()
+	}
+	return l.c.cfg.NewEstimator(l.site)
+}
+
 // rebuild runs a fresh estimator through the day.
 func (l *live) rebuild() {
 	began := time.Now()
 	l.day.merge()
-	l.est = l.c.cfg.NewEstimator(l.site)
+	l.est = l.newEstimator()
 	l.newest = time.Time{}
 	recounts := l.recounts
 	until := func(t time.Time) {

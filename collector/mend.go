@@ -92,7 +92,7 @@ func (l *live) mendNow() {
 		measured = now
 	}
 	var out []perron.Sample
-	est := l.c.cfg.NewEstimator(l.site)
+	est := l.newEstimator()
 	recounts, closures := l.recounts, l.closures
 	closed := false
 	previous := time.Time{} // event

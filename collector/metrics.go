@@ -36,6 +36,9 @@ type metrics struct {
 	scored   *prometheus.GaugeVec
 	worse    *prometheus.GaugeVec // site
 	scoring  prometheus.Histogram
+
+	missed *prometheus.GaugeVec // site, of
+	study  prometheus.Histogram
 }
 
 // gatewayMetrics are the metrics of one gateway.
@@ -95,12 +98,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		worse: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: "forecast", Name: "worse", Help: "Whether forecasts are clearly worse than they were.",
 		}, []string{"site"}),
+		missed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "missed_ratio", Help: "Part of the entries and exits that the counters are believed to miss.",
+		}, []string{"site", "of"}),
+		study:   seconds("study_seconds", "Time to learn from a closed day."),
 		scoring: seconds("score_seconds", "Time to score forecasts against what came."),
 	}
 	if reg != nil {
 		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors, m.reports, m.uplinks,
 			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit,
-			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring)
+			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring, m.missed, m.study)
 	}
 	return m
 }

@@ -87,6 +87,7 @@ func (l *live) state(now time.Time) perron.Busyness {
 	if !est.Recounted.IsZero() {
 		b.Quality = perron.Corrected
 	}
+	l.believe(&b)
 	for i, g := range l.site.Gates {
 		c := l.day.gateCount(i, now)
 		c.Gate = g.ID
@@ -114,6 +115,34 @@ func (l *live) staleAfter() time.Duration {
 		return l.site.StaleAfter
 	}
 	return l.c.cfg.StaleAfter
+}
+
+// believe adds what the estimate rests on, and a doubt when counters drift.
+func (l *live) believe(b *perron.Busyness) {
+	e, ok := l.est.(Believer)
+	if !ok {
+		return
+	}
+	belief := e.Belief()
+	b.Belief = &belief
+	for i, c := range []struct {
+		perron.CounterBelief
+		kind perron.DoubtKind
+		of   string
+	}{{belief.Entries, perron.DoubtEntries, "entries"}, {belief.Exits, perron.DoubtExits, "exits"}} {
+		l.c.metrics.missed.WithLabelValues(l.site.ID, c.of).Set(c.Missed)
+		drifts := !c.DriftSince.IsZero()
+		if drifts {
+			b.Doubts = append(b.Doubts, perron.Doubt{Kind: c.kind, Since: c.DriftSince, Part: c.Missed})
+		}
+		switch {
+		case drifts && !l.drift[i]:
+			l.c.log.Warn("counters miss clearly more than they used to", "site", l.site.ID, "of", c.of, "missed", c.Missed, "usual", c.Usual)
+		case !drifts && l.drift[i]:
+			l.c.log.Info("counters miss as much as they used to again", "site", l.site.ID, "of", c.of)
+		}
+		l.drift[i] = drifts
+	}
 }
 
 // grade sets band, level and trend of an open site with fresh data.

@@ -24,8 +24,9 @@ import (
 // in the order of their time; one that is a little late counts as of now. It
 // is not safe for concurrent use.
 type Estimator struct {
-	site *perron.Site
-	live state // at the newest event
+	site       *perron.Site
+	experience Experience
+	live       state // at the newest event
 	// ahead is live carried forward without events to the latest question, so
 	// that asking every few seconds stays cheap.
 	ahead      state
@@ -33,6 +34,7 @@ type Estimator struct {
 
 	// recent passages, for a recount that arrives late.
 	recent []passage
+	today  lesson
 }
 
 type passage struct {
@@ -59,10 +61,14 @@ type state struct {
 	road      road
 }
 
-// New returns an estimator with an empty yard.
-func New(site *perron.Site) *Estimator {
-	e := &Estimator{site: site}
-	e.live.yard.init(site)
+// New returns an estimator with an empty yard that has learned nothing yet.
+func New(site *perron.Site) *Estimator { return Experience{}.New(site) }
+
+// New returns an estimator with an empty yard that starts from what was
+// learned.
+func (x Experience) New(site *perron.Site) *Estimator {
+	e := &Estimator{site: site, experience: x}
+	e.live.yard.init(site, x.prior())
 	e.live.road.init(site, e.live.yard.servicePrior())
 	return e
 }
@@ -90,10 +96,12 @@ func (e *Estimator) Observe(ev perron.Event) {
 		e.live.road.entry(at, full, e.live.yard.exitRate(), e.live.open)
 		e.live.yard.entry(at)
 		e.remember(at, +1)
+		e.study(at)
 	case perron.Out:
 		e.live.yard.exit(at)
 		e.live.road.exit()
 		e.remember(at, -1)
+		e.study(at)
 	case perron.On, perron.Off:
 		// Presences keep their own time, even a late one: it may only matter
 		// for how long a loop has been occupied.

@@ -57,6 +57,7 @@ const (
 type yard struct {
 	p, spare []float64
 	size     int // states of n, 0 … size-1
+	prior    prior
 	bays     int
 	typical  float64 // minutes
 
@@ -75,16 +76,19 @@ type yard struct {
 	flow            float64 // entries a minute, of late
 	outflow         float64 // exits a minute, of late
 
-	// What settle sums up of p: over n; and of each dwell hypothesis its
-	// probability and its share of the mean of n.
+	// What settle sums up of p: over n; of each hypothesis on the counters its
+	// probability; and of each dwell hypothesis its probability and its share of
+	// the mean of n.
 	marg       []float64
+	errs       [hypotheses]float64
 	mass, mean []float64
 
 	dead  []float64 // dead[i][age], see survival
 	alive []float64
 }
 
-func (y *yard) init(site *perron.Site) {
+func (y *yard) init(site *perron.Site, prior prior) {
+	y.prior = prior
 	bays := max(1, site.Bays)
 	y.bays = bays
 	y.size = bays + bays/2 + 13
@@ -100,10 +104,9 @@ func (y *yard) init(site *perron.Site) {
 	y.p, y.spare = make([]float64, hyps*y.size), make([]float64, hyps*y.size)
 	y.marg = make([]float64, y.size)
 	y.mass, y.mean = make([]float64, len(dwellFactors)), make([]float64, len(dwellFactors))
-	for i, f := range dwellFactors {
-		x := math.Log(f) / priorSigma
-		for j, e := range errorRates {
-			y.p[(i*len(errorRates)+j)*y.size] = math.Exp(-x*x/2) * e.prior
+	for i, d := range prior.dwell {
+		for j, e := range prior.errors {
+			y.p[(i*len(errorRates)+j)*y.size] = d * e
 		}
 	}
 	y.settle()
@@ -249,21 +252,27 @@ func (y *yard) settle() {
 		y.mass[i] *= f
 		y.mean[i] *= f
 	}
+	for j := range y.errs {
+		y.errs[j] *= f
+	}
 }
 
 func (y *yard) sums() (total float64) {
 	clear(y.marg)
+	y.errs = [hypotheses]float64{}
 	for i := range dwellFactors {
 		var mass, mean float64
 		for j := range errorRates {
 			marg := y.marg
-			x := 0.0
+			x, own := 0.0, 0.0
 			for n, v := range y.row(i, j)[:len(marg)] {
 				marg[n] += v
-				mass += v
+				own += v
 				mean += v * x
 				x++
 			}
+			mass += own
+			y.errs[j] += own
 		}
 		y.mass[i], y.mean[i] = mass, mean
 		total += mass
@@ -272,18 +281,17 @@ func (y *yard) sums() (total float64) {
 }
 
 func (y *yard) restart() {
-	for i, f := range dwellFactors {
+	for i := range dwellFactors {
 		mean := 0.0
 		for a := range ages {
 			mean += y.entered[int((y.minute-int64(a))%ages+ages)%ages] * y.alive[i*ages+a]
 		}
 		mean = math.Min(mean, float64(y.size-1))
 		sd := math.Max(2, math.Sqrt(mean))
-		x := math.Log(f) / priorSigma
-		for j, e := range errorRates {
+		for j, e := range y.prior.errors {
 			for n, p := 0, y.row(i, j); n < len(p); n++ {
 				z := (float64(n) - mean) / sd
-				p[n] = math.Exp(-x*x/2-z*z/2) * e.prior
+				p[n] = math.Exp(-z*z/2) * y.prior.dwell[i] * e
 			}
 		}
 	}
@@ -301,9 +309,9 @@ func (y *yard) mix(minutes float64) {
 				all[n] += v
 			}
 		}
-		for j, e := range errorRates {
+		for j, e := range y.prior.errors {
 			for n, p := 0, y.row(i, j); n < len(p); n++ {
-				p[n] += toPrior * (e.prior*all[n] - p[n])
+				p[n] += toPrior * (e*all[n] - p[n])
 			}
 		}
 	}

@@ -181,6 +181,8 @@ type Busyness struct {
 	// Gates and Doubts are for staff.
 	Gates  []GateCount `json:"gates,omitempty"`
 	Doubts []Doubt     `json:"doubts,omitempty"`
+	// Belief is for staff too; nil when the estimator does not say.
+	Belief *Belief `json:"belief,omitempty"`
 }
 
 // A Closure is an unplanned closing by staff.
@@ -205,6 +207,8 @@ type Doubt struct {
 	Since   time.Time `json:"since,omitzero"`
 	// Count is how many events are concerned, where that is countable.
 	Count uint64 `json:"count,omitempty"`
+	// Part of the vehicles concerned, 0 to 1, where that is estimated.
+	Part float64 `json:"part,omitempty"`
 }
 
 // A DoubtKind names a cause of doubt.
@@ -226,6 +230,8 @@ const (
 	DoubtTimes    DoubtKind = "times_unsure"     // events of the day were stamped by a clock that was not synchronised
 	DoubtStuck    DoubtKind = "sensor_stuck"     // a sensor is occupied for too long
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
+	DoubtEntries  DoubtKind = "entries_missed"   // counters miss clearly more entries than they used to
+	DoubtExits    DoubtKind = "exits_missed"     // the same of exits
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
 	DoubtSilent   DoubtKind = "sensor_silent"    // the device of a sensor does not answer
 	DoubtCounter  DoubtKind = "counter_gap"      // a counter could not be read and may have begun anew meanwhile

@@ -111,3 +111,48 @@ func TestWaitsByHour(t *testing.T) {
 		t.Error("waits out of nothing")
 	}
 }
+
+// TestStaffSeeWhatNumbersRestOn: the belief with its reason, a drifting counter
+// in a sentence, and no row for the direction in which a gate has no traffic.
+func TestStaffSeeWhatNumbersRestOn(t *testing.T) {
+	langs, err := loadLanguages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scenarios()[0]
+	w, b := langs.words["en"], s.Busyness("poort")
+	v := viewBelief(w, &b, s.now)
+	if v == nil || !strings.Contains(v.Why, "12 closed days") || len(v.Rows) != 3 || !strings.Contains(v.Lines[1], "miss 18 of 100 vehicles that leave now. Usually: 4") {
+		t.Errorf("%+v", v)
+	}
+	if got := doubtsOf(w, s.site("poort"), &b, s.now); len(got) != 1 || !strings.Contains(got[0], "since 10:35") || !strings.Contains(got[0], "about 18 of 100") {
+		t.Errorf("doubts: %q", got)
+	}
+	guess := s.Busyness("buiten")
+	if v := viewBelief(w, &guess, s.now); v == nil || !strings.Contains(v.Why, "starting guess") {
+		t.Errorf("%+v", v)
+	}
+	// Without a measurement the numbers are not shown, what was learned is.
+	if v := viewBelief(w, &guess, s.now.Add(time.Hour)); len(v.Rows) != 1 {
+		t.Errorf("an hour later: %+v", v.Rows)
+	}
+	gate := perron.Gate{ID: "in", Name: "Entrance"}
+	for _, c := range []struct {
+		count perron.GateCount
+		want  string
+	}{
+		{perron.GateCount{Gate: "in", InToday: 7, InHour: 2}, "in 7 2;"},
+		{perron.GateCount{Gate: "in", OutToday: 5}, "out 5 0;"},
+		{perron.GateCount{Gate: "in", InToday: 7, OutToday: 5, OutHour: 1}, "in 7 0;out 5 1;"},
+		{perron.GateCount{Gate: "in"}, "in 0 0;out 0 0;"},
+		{perron.GateCount{Gate: "other", InToday: 7}, "in – –;out – –;"},
+	} {
+		got := ""
+		for _, r := range viewGate(w, gate, []perron.GateCount{c.count}) {
+			got += r.Direction + " " + r.Today + " " + r.Hour + ";"
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q, want %q", c.count, got, c.want)
+		}
+	}
+}

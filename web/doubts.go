@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -8,11 +9,11 @@ import (
 
 // doubtSentence says a doubt in plain words, for staff.
 func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) string {
-	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now)}
+	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now), "Time", w.Clock(d.Since), "Of100", int(math.Round(100 * d.Part))}
 	switch d.Kind {
 	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast, perron.DoubtRival,
-		perron.DoubtReset:
+		perron.DoubtReset, perron.DoubtEntries, perron.DoubtExits:
 		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes,
 		perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread:

@@ -239,6 +239,21 @@ func scenarios() []*scenario {
 
 	sunday := newScenario("sunday", "2026-05-10 13:00")
 
+	saturday.change("poort", func(b *perron.Busyness) {
+		b.Belief = &perron.Belief{
+			Entries: perron.CounterBelief{Missed: 0.02, Usual: 0.02},
+			Exits:   perron.CounterBelief{Missed: 0.18, Usual: 0.04, DriftSince: civil("2026-05-09 10:35")},
+			Dwell:   perron.Interval{Low: 12, Mid: 17, High: 20}, Stated: 14, Days: 12,
+		}
+		b.Doubts = []perron.Doubt{{Kind: perron.DoubtExits, Since: civil("2026-05-09 10:35"), Part: 0.18}}
+	})
+	saturday.change("buiten", func(b *perron.Busyness) {
+		b.Belief = &perron.Belief{
+			Entries: perron.CounterBelief{Missed: 0.03, Usual: 0.03}, Exits: perron.CounterBelief{Missed: 0.04, Usual: 0.05},
+			Dwell: perron.Interval{Low: 10, Mid: 14, High: 20}, Stated: 14,
+		}
+	})
+
 	down := newScenario("down", "2026-05-07 10:58")
 	down.days = map[string]float64{"poort": 0.8, "buiten": 0.62, "haven": 0.8}
 	for _, id := range []string{"poort", "haven"} {

@@ -20,10 +20,22 @@ type staffBody struct {
 	Script clientData
 }
 
+// A gateRow is one direction of a gate; a gate that vehicles only come in by
+// has one row.
 type gateRow struct {
-	ID, Name                           string
-	InToday, OutToday, InHour, OutHour string
+	ID, Name, Direction   string
+	TodayField, HourField string // names of the fields in a state
+	Today, Hour           string
 }
+
+// A beliefView is what stands behind the numbers of a card.
+type beliefView struct {
+	Rows  []beliefRow
+	Lines []string
+	Why   string
+}
+
+type beliefRow struct{ What, Low, Mid, High string }
 
 type sensorRow struct {
 	Name, Health, Last string
@@ -46,6 +58,7 @@ type staffCard struct {
 	Queue    string
 	Next     string // arrivals expected in the next hour
 	Gates    []gateRow
+	Belief   *beliefView
 	Gateways []gatewayRow
 	Believed string // the number that the keypad starts from
 	Max      int
@@ -77,15 +90,9 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 		c.Next = w.N("staff.nextvalue", n)
 	}
 	for _, g := range s.site.Gates {
-		r := gateRow{ID: g.ID, Name: gateName(g), InToday: "–", OutToday: "–", InHour: "–", OutHour: "–"}
-		for _, n := range b.Gates {
-			if n.Gate == g.ID {
-				r.InToday, r.OutToday = w.Number(n.InToday), w.Number(n.OutToday)
-				r.InHour, r.OutHour = w.Number(n.InHour), w.Number(n.OutHour)
-			}
-		}
-		c.Gates = append(c.Gates, r)
+		c.Gates = append(c.Gates, viewGate(w, g, b.Gates)...)
 	}
+	c.Belief = viewBelief(w, b, now)
 	for _, id := range s.site.Gateways {
 		i := slices.IndexFunc(gateways, func(g perron.GatewayStatus) bool { return g.Gateway == id })
 		if i < 0 {
@@ -98,6 +105,58 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 		c.Error, c.ErrorKind = wrong.Text, string(wrong.Kind)
 	}
 	return c
+}
+
+// viewGate has a row for each direction in which vehicles passed today, and for
+// both when none did.
+func viewGate(w *words, g perron.Gate, counts []perron.GateCount) []gateRow {
+	in := gateRow{ID: g.ID, Name: gateName(g), Direction: w.T("staff.in"), TodayField: "inToday", HourField: "inHour", Today: "–", Hour: "–"}
+	out := gateRow{ID: g.ID, Name: gateName(g), Direction: w.T("staff.out"), TodayField: "outToday", HourField: "outHour", Today: "–", Hour: "–"}
+	for _, n := range counts {
+		if n.Gate != g.ID {
+			continue
+		}
+		in.Today, in.Hour = w.Number(n.InToday), w.Number(n.InHour)
+		out.Today, out.Hour = w.Number(n.OutToday), w.Number(n.OutHour)
+		switch {
+		case n.InToday > 0 && n.OutToday == 0:
+			return []gateRow{in}
+		case n.OutToday > 0 && n.InToday == 0:
+			return []gateRow{out}
+		}
+	}
+	return []gateRow{in, out}
+}
+
+// viewBelief says what the numbers of a site rest on; nil when that is not
+// known.
+func viewBelief(w *words, b *perron.Busyness, now time.Time) *beliefView {
+	if b.Belief == nil {
+		return nil
+	}
+	v := &beliefView{Why: w.T("belief.guess")}
+	if n := b.Belief.Days; n > 0 {
+		v.Why = w.N("belief.learned", n)
+	}
+	row := func(what string, i perron.Interval) {
+		v.Rows = append(v.Rows, beliefRow{
+			w.T(what), w.Number(int(math.Floor(i.Low))), w.Number(int(math.Round(i.Mid))), w.Number(int(math.Ceil(i.High))),
+		})
+	}
+	if !b.StaleAt.IsZero() && !now.After(b.StaleAt) {
+		row("belief.onsite", b.OnSite)
+		row("belief.queue", b.Queue)
+	}
+	row("belief.dwell", b.Belief.Dwell)
+	of100 := func(part float64) int { return int(math.Round(100 * part)) }
+	for _, c := range []struct {
+		id string
+		perron.CounterBelief
+	}{{"belief.entries", b.Belief.Entries}, {"belief.exits", b.Belief.Exits}} {
+		v.Lines = append(v.Lines, w.T(c.id, "Now", of100(c.Missed), "Usual", of100(c.Usual)))
+	}
+	v.Lines = append(v.Lines, w.T("belief.stated", "Minutes", int(math.Round(b.Belief.Stated))))
+	return v
 }
 
 func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus) gatewayRow {

@@ -51,11 +51,17 @@ type ActionRequest struct {
 // Band Minutes from min to max, or min and more when max is 0
 type Band = perron.Band
 
+// Belief What the estimate rests on, for staff
+type Belief = perron.Belief
+
 // Closure An unplanned closing
 type Closure = perron.Closure
 
 // Count defines model for Count.
 type Count = perron.Count
+
+// CounterBelief What is assumed of the counters of one direction
+type CounterBelief = perron.CounterBelief
 
 // CounterGap defines model for CounterGap.
 type CounterGap = perron.CounterGap
@@ -279,6 +285,9 @@ type State struct {
 
 	// Band Minutes from min to max, or min and more when max is 0
 	Band *Band `json:"band,omitempty"`
+
+	// Belief What the estimate rests on, for staff
+	Belief *Belief `json:"belief,omitempty"`
 
 	// ClosesAt There while open
 	ClosesAt *time.Time `json:"closesAt,omitempty"`

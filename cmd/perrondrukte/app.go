@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -231,7 +232,7 @@ func (a *app) addCollector() error {
 	}
 	c, err := collector.New(collector.Config{
 		Sites: own, Elsewhere: elsewhere, Devices: counters, Networks: networks, Store: a.store, Link: link,
-		NewEstimator:  func(s *perron.Site) collector.Estimator { return occupancy.New(s) },
+		NewLearner:    func(s *perron.Site) collector.Learner { return &learner{site: s} },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
 		Now:           a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
@@ -245,6 +246,27 @@ func (a *app) addCollector() error {
 	a.checks = append(a.checks, func(context.Context) error { return c.Alive() })
 	a.checkLink(link)
 	return nil
+}
+
+// A learner hands what closed days have taught from one estimator to the next.
+type learner struct {
+	site *perron.Site
+	mu   sync.Mutex
+	x    occupancy.Experience
+}
+
+func (l *learner) New() collector.Estimator {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.x.New(l.site)
+}
+
+func (l *learner) Learn(day collector.Estimator) {
+	if e, ok := day.(*occupancy.Estimator); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.x = l.x.Learn(e)
+	}
 }
 
 func names(sites []*perron.Site) string {

@@ -113,6 +113,7 @@ func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.T
 		return nil
 	}
 	last := perron.DateOf(until)
+	var learned occupancy.Experience
 	for d := perron.DateOf(from); !last.Before(d); d = d.AddDays(1) {
 		day := y.Day(d)
 		kept := day.Events[:0]
@@ -129,19 +130,20 @@ func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.T
 				return total, err
 			}
 		}
-		if err := h.store.SaveSamples(ctx, y.Site.ID, samples(y.Site, d, kept, from, until)); err != nil {
+		estimator := learned.New(y.Site)
+		if err := h.store.SaveSamples(ctx, y.Site.ID, samples(estimator, y.Site, d, kept, from, until)); err != nil {
 			return total, err
 		}
+		learned = learned.Learn(estimator)
 		report(d.End().Sub(from).Seconds() / until.Sub(from).Seconds())
 	}
 	return total, flush()
 }
 
-// samples runs the estimator over one day's events, as the collector would
+// samples runs an estimator over one day's events, as the collector would
 // have done live.
-func samples(site *perron.Site, d perron.Date, events []perron.Event, from, until time.Time) []perron.Sample {
+func samples(estimator *occupancy.Estimator, site *perron.Site, d perron.Date, events []perron.Event, from, until time.Time) []perron.Sample {
 	var out []perron.Sample
-	estimator := occupancy.New(site)
 	for _, p := range site.Hours.Periods(d) {
 		for t := p.Start; t.Before(p.End); t = t.Add(sampleEvery) {
 			for len(events) > 0 && !events[0].Time.After(t) {

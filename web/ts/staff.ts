@@ -12,15 +12,19 @@ function numbers(root: Element, s: State, words: Words): void {
   setText(root, "between", s.onSite && low < high ? words.t("staff.interval", { Low: Math.max(0, low), High: high }) : "");
   if (s.queue || !s.onSite) setText(root, "queue", words.queue(s.queue, s.atLeast));
   for (const gate of s.gates ?? []) {
-    const row = root.querySelector(`[data-gate="${CSS.escape(gate.gate)}"]`);
-    if (!row) continue;
-    for (const name of ["inToday", "outToday", "inHour", "outHour"] as const) setText(row, name, words.number(gate[name]));
+    for (const row of root.querySelectorAll(`[data-gate="${CSS.escape(gate.gate)}"]`)) {
+      for (const name of ["inToday", "outToday", "inHour", "outHour"] as const) setText(row, name, words.number(gate[name]));
+    }
   }
 }
 
 // What only the server puts in words: doubts, gateways, notices and closures.
 // When these change, the page's parts are loaded again.
-const signature = (s: State): string => JSON.stringify([s.doubts, s.notice?.id, s.closure?.since]);
+const signature = (s: State): string =>
+  JSON.stringify([
+    s.doubts?.map((d) => ({ ...d, part: undefined })), s.notice?.id, s.closure?.since,
+    s.gates?.map((g) => [g.inToday > 0, g.outToday > 0]), // which rows there are
+  ]);
 
 function keypads(): void {
   for (const form of document.querySelectorAll("[data-keypad]:not([data-ready])")) {

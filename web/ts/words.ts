@@ -30,7 +30,7 @@ export interface State {
   closure?: { since: string; reason?: Record<string, string> };
   notice?: { id: string; at: string; text: Record<string, string> };
   gates?: { gate: string; inToday: number; outToday: number; inHour: number; outHour: number }[];
-  doubts?: unknown[];
+  doubts?: object[];
   gateways?: unknown[];
 }
 
