@@ -32,6 +32,8 @@ const (
 	longest   = 300.0   // minutes; no answer is longer than that
 	priorRate = 4.0     // entries that the prior of the entry rate is worth
 	givingUp  = 0.0035  // of those ahead leave the queue, for each minute of it
+	patience  = 45.0    // minutes of wait at which half of those who come drive on
+	plausible = 0.6     // belief in a full yard from which on it is taken for full
 
 	// What the 80 % ranges leave out on either side; see siteTail.
 	queueTail = 0.13
@@ -50,6 +52,7 @@ type road struct {
 
 	// entries and minutes with a queue, fading, measure the entry rate.
 	entries, minutes float64
+	free             vacancies
 	unmatched        int // exits since the last entry
 	bays             int
 	untilMix         float64
@@ -156,11 +159,15 @@ func (r *road) empty() {
 		r.p[a*r.size] = math.Exp(-x * x / 2)
 	}
 	r.entries, r.minutes, r.unmatched = 0, 0, 0
+	r.free.fresh(0)
 	r.settle()
 }
 
 // exit takes in that a vehicle left the yard.
-func (r *road) exit() { r.unmatched++ }
+func (r *road) exit() {
+	r.unmatched++
+	r.free.exit()
+}
 
 // deaf says that so many have left since the last entry that the entries are
 // not seen rather than stopped: they say nothing of the rate.
@@ -218,15 +225,6 @@ func (r *road) presence(i int, at time.Time, on bool) {
 	}
 }
 
-// letIn is the rate, a minute, at which the head of a queue is let in. A queue
-// stands before a full yard only, so wherever a full yard is plausible it is
-// the exits that set the pace.
-func (r *road) letIn(full, exits float64) float64 {
-	lane := r.lanes * 60 / entrance
-	full = min(1, full/0.3)
-	return (1-full)*lane + full*min(lane, max(exits, 0.3*r.unit))
-}
-
 // pass lets dt seconds pass.
 func (r *road) pass(at time.Time, dt float64, v roadView) {
 	if v.gone {
@@ -238,7 +236,9 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	minutes := dt / 60
 	quiet := 1.0 // the likelihood of no entry while there is a queue
 	if v.open && !r.deaf() {
-		quiet = math.Exp(-r.letIn(v.full, v.exits) * minutes)
+		full := min(1, v.full/plausible)
+		quiet = r.free.pass(minutes, full, v.exits, r.lanes)
+		r.free.towards((1-math.Exp(-minutes))*r.marg[0], full)
 	}
 	for a, f := range arrivalFactors {
 		rate := f * r.unit
@@ -293,7 +293,7 @@ func (r *road) blocked(rate, full float64) float64 {
 // joins is the probability that one more vehicle joins behind q others: fewer
 // do when the wait looks long.
 func (r *road) joins(q int, rate, minutes float64) float64 {
-	wait := float64(q) / r.unit / 50
+	wait := float64(q) / r.unit / patience
 	return min(0.9, rate*minutes/(1+wait*wait))
 }
 
@@ -352,12 +352,15 @@ func (r *road) mix(minutes, full float64, blind bool) {
 	pull := 1.0 / 600
 	if blind {
 		pull = 1.0 / 20
+		if r.reach == 0 {
+			pull = 1.0 / 400
+		}
 	}
 	// Where loops see part of the queue, a queue that does not reach them
 	// speaks against the highest; without any nothing does.
-	centre, spread := 1.35, 0.4
+	centre, spread := 1.6, 0.45
 	if r.reach == 0 {
-		centre, spread = 1.7, 0.55
+		centre, spread = 1.3, 0.4
 	}
 	var crowd [8]float64
 	var sum float64
@@ -405,7 +408,7 @@ func (r *road) entry(_ time.Time, full, exits float64, open bool) {
 	for i := range r.loops {
 		r.loops[i].still++
 	}
-	withQueue := r.letIn(full, exits)
+	withQueue := r.free.entry(min(1, full/plausible), exits, r.lanes)
 	for a, f := range arrivalFactors {
 		p := r.p[a*r.size : (a+1)*r.size]
 		alone := f * r.unit * (1 - r.blocked(f*r.unit, full))
