@@ -478,3 +478,27 @@ func newClientMetrics(reg prometheus.Registerer, client string) *clientMetrics {
 	}
 	return m
 }
+
+// Try connects once, subscribes to a filter and leaves again. The error says
+// what failed: the connection, the login, or the subscription. It is for asking
+// whether a configuration works; no client may run under the same name.
+func Try(ctx context.Context, cfg ClientConfig, filter string) error {
+	c, err := NewClient(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var up atomic.Bool
+	c.Subscribe(filter, func(Message) {})
+	c.OnUp(func() {
+		up.Store(true)
+		cancel()
+	})
+	err = c.session(ctx)
+	c.running.Wait()
+	if up.Load() {
+		return nil
+	}
+	return err
+}

@@ -3,6 +3,7 @@
 //
 //	perron-gateway run --config FILE      the service
 //	perron-gateway watch --config FILE    every input on the terminal, for who installs it
+//	perron-gateway selftest --config FILE whether wiring, clock, disk and link are fit
 //	perron-gateway check-config FILE      every fault in a configuration
 package main
 
@@ -44,6 +45,7 @@ type env struct {
 type cli struct {
 	Run         runCmd         `cmd:"" help:"Count, keep and send, until told to stop."`
 	Watch       watchCmd       `cmd:"" help:"Show every input and sensor live; drive over the loop and look. Nothing is kept or sent."`
+	Selftest    selftestCmd    `cmd:"" help:"Say whether wiring, clock, disk and link are fit; also beside the running service."`
 	CheckConfig checkConfigCmd `cmd:"" name:"check-config" help:"Print every fault in a gateway's configuration."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -27,6 +27,7 @@ type parts struct {
 	inputs  []pulse.Input
 	sensors []pulse.Sensor
 	source  gateway.Source
+	pins    []gpio.Input // of the driver gpio
 	// ownTimes says that the source's times are not of the device's clock.
 	ownTimes bool
 }
@@ -43,10 +44,9 @@ func newParts(g *config.Gateway, now func() time.Time, log *slog.Logger) (p part
 		p.inputs, p.sensors = simulated.Wire([]string{"main-in"}, []string{"main-out"}, loops(y.Site))
 		p.source = simulated.New(func(d perron.Date) []perron.Event { return y.Day(d).Events }, p.sensors, now, 1, log)
 	default:
-		var pins []gpio.Input
 		for _, in := range g.Inputs {
 			p.inputs = append(p.inputs, pulse.Input{ID: string(in.ID), Debounce: in.Debounce.D()})
-			pins = append(pins, gpio.Input{
+			p.pins = append(p.pins, gpio.Input{
 				ID: string(in.ID), Pin: in.Pin, Pull: gpio.Pull(in.Pull),
 				ActiveLow: in.Active == config.ActiveLow, Debounce: in.Debounce.D(),
 			})
@@ -54,7 +54,7 @@ func newParts(g *config.Gateway, now func() time.Time, log *slog.Logger) (p part
 		for _, s := range g.Sensors {
 			p.sensors = append(p.sensors, sensor(s))
 		}
-		p.source, err = gpio.New(pins, now, log)
+		p.source, err = gpio.New(p.pins, now, log)
 	}
 	return p, err
 }
@@ -157,31 +157,40 @@ func loops(s *perron.Site) (ids []string) {
 	return ids
 }
 
-// newLink is the connection to the broker, with the gateway's last will.
+// newLink is the connection to the broker.
 func newLink(g *config.Gateway, log *slog.Logger) (*broker.Client, error) {
-	password, err := g.Broker.ReadPassword()
+	cfg, err := linkConfig(g, log)
 	if err != nil {
 		return nil, err
+	}
+	return broker.NewClient(cfg)
+}
+
+// linkConfig says how to connect to the broker, with the gateway's last will.
+func linkConfig(g *config.Gateway, log *slog.Logger) (cfg broker.ClientConfig, err error) {
+	password, err := g.Broker.ReadPassword()
+	if err != nil {
+		return cfg, err
 	}
 	will, err := gateway.Will(string(g.Site), string(g.Gateway))
 	if err != nil {
-		return nil, err
+		return cfg, err
 	}
-	cfg := broker.ClientConfig{
+	cfg = broker.ClientConfig{
 		URL: g.Broker.URL, ClientID: g.Username(), Username: g.Username(), Password: password, Will: will, Logger: log,
 	}
 	if g.Broker.CAFile != "" {
 		text, err := os.ReadFile(g.Broker.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("broker.ca_file: %w", err)
+			return cfg, fmt.Errorf("broker.ca_file: %w", err)
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("broker.ca_file: %s holds no certificate in PEM", g.Broker.CAFile)
+			return cfg, fmt.Errorf("broker.ca_file: %s holds no certificate in PEM", g.Broker.CAFile)
 		}
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return broker.NewClient(cfg)
+	return cfg, nil
 }
 
 // checkParts finds what is wrong with a configuration beyond its file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -291,5 +292,28 @@ func TestLastEdgesAreTaken(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"a=false", "a+", "a-", "a+"}, rec.said); d != "" {
 		t.Errorf("edges (-want +got)\n%s", d)
+	}
+}
+
+// An examination counts what a line does and takes its last level.
+func TestExamine(t *testing.T) {
+	a := newWire(t, Input{ID: "a"})
+	for i := range uint32(21) {
+		a.edge(t, i+1, 0, i%2 == 0)
+	}
+	a.edge(t, 25, 0, false)
+	f := Finding{}
+	f.watch(t.Context(), a.line, time.Millisecond)
+	if f.Err != nil || f.Edges != 22 || f.Lost != 3 || f.Active {
+		t.Errorf("found %+v", f)
+	}
+	if _, err := os.Stat("/dev/gpiochip0"); err == nil {
+		return // this machine has pins
+	}
+	got := Examine(t.Context(), []Input{{ID: "a", Pin: "GPIO17", Pull: PullUp}, {ID: "b", Pin: "GPIO27", Pull: PullUp}}, time.Hour)
+	for _, f := range got {
+		if f.Err == nil || f.Busy || !strings.Contains(f.Err.Error(), "gpiochip") {
+			t.Errorf("without chips: %+v", f)
+		}
 	}
 }

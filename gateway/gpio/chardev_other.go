@@ -21,3 +21,7 @@ func openLine(*pin) (*line, error) { return nil, errors.New("line events are Lin
 func (l *line) close() {}
 
 func readLines(context.Context, []*line, gateway.Sink, func() time.Time, *doorbell) error { return nil }
+
+func pullIs(*pin) bool { return false }
+
+func (f *Finding) watch(context.Context, *line, time.Duration) {}
