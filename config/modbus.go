@@ -183,9 +183,6 @@ func (b *ModbusBus) check(c *checker, at string) {
 	if !slices.Contains(modbusSpeeds, b.Speed) {
 		c.fault(at+".speed", "%d: want one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200", b.Speed)
 	}
-	if b.Every < b.Timeout {
-		c.fault(at+".every", "%v: want at least timeout, %v", b.Every, b.Timeout)
-	}
 }
 
 func (m *ModbusCounter) check(c *checker, at string) {

@@ -159,22 +159,27 @@ func (e *entry) reading(value uint64, at time.Time) counter.Reading {
 }
 
 // odd says whether a value is one to ask for twice.
-func (b *book) odd(e *entry, value uint64, at time.Time) bool {
+func (b *book) odd(e *entry, value uint64, answered time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, step := e.rule.Step(e.state, e.reading(value, at))
+	_, step := e.rule.Step(e.state, e.reading(value, answered))
 	return step.Kind.Odd()
 }
 
 // take counts what a value says. It fails only when the gateway is stopping;
 // nothing has been counted then.
-func (b *book) take(ctx context.Context, e *entry, value uint64, at time.Time) error {
+//
+// What passes the device after it has looked, and before its answer is here, is
+// in the next value. So from one value to the next it is the time from the
+// question to the other's answer.
+func (b *book) take(ctx context.Context, e *entry, value uint64, asked, at time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := *e
 	r := e.reading(value, at)
 	var step counter.Step
 	e.state, step = e.rule.Step(e.state, r)
+	e.state.At = asked
 	// The wall clock may have been set since the last reading: what lies between
 	// is measured by the monotonic one.
 	end, begin := at.Round(0).UTC(), time.Time{}

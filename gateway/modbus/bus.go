@@ -100,13 +100,13 @@ func (b *bus) run(ctx context.Context) error {
 
 // poll asks one counter. The error is that of the gateway stopping.
 func (b *bus) poll(ctx context.Context, e *entry) error {
-	value, at, err := b.read(e)
-	if err == nil && b.book.odd(e, value, at) {
+	value, asked, answered, err := b.read(e)
+	if err == nil && b.book.odd(e, value, answered) {
 		// Once more, on a new connection: a device may be interrupted between two
 		// registers, and on a serial line the value may be another counter's.
 		b.close()
 		b.pause(ctx)
-		value, at, err = b.read(e)
+		value, asked, answered, err = b.read(e)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -121,29 +121,30 @@ func (b *bus) poll(ctx context.Context, e *entry) error {
 		return nil
 	}
 	*u = unit{}
-	return b.book.take(ctx, e, value, at)
+	return b.book.take(ctx, e, value, asked, answered)
 }
 
-// read asks for a value, and says when it was current.
-func (b *bus) read(e *entry) (value uint64, at time.Time, err error) {
+// read asks for a value, which was current at some instant between the question
+// and the answer.
+func (b *bus) read(e *entry) (value uint64, asked, answered time.Time, err error) {
 	if !b.opened {
 		if err := b.client.Open(); err != nil {
-			return 0, at, fmt.Errorf("open %s: %w", b.URL, err)
+			return 0, asked, answered, fmt.Errorf("open %s: %w", b.URL, err)
 		}
 		b.opened = true
 	}
 	if err := b.client.SetUnitId(e.Unit); err != nil {
-		return 0, at, err
+		return 0, asked, answered, err
 	}
 	table := modbus.HOLDING_REGISTER
 	if e.Input {
 		table = modbus.INPUT_REGISTER
 	}
-	asked := b.book.now()
+	asked = b.book.now()
 	words, err := b.client.ReadRegisters(e.Address, uint16(e.Bits/16), table)
-	answered := b.book.now()
+	answered = b.book.now()
 	if err != nil {
-		return 0, at, fmt.Errorf("read unit %d at %s: %w", e.Unit, b.URL, err)
+		return 0, asked, answered, fmt.Errorf("read unit %d at %s: %w", e.Unit, b.URL, err)
 	}
 	if e.LowFirst && len(words) == 2 {
 		words[0], words[1] = words[1], words[0]
@@ -151,7 +152,7 @@ func (b *bus) read(e *entry) (value uint64, at time.Time, err error) {
 	for _, w := range words {
 		value = value<<16 | uint64(w)
 	}
-	return value, answered.Add(-answered.Sub(asked) / 2), nil
+	return value, asked, answered, nil
 }
 
 func (b *bus) close() {

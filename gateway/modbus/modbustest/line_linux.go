@@ -50,10 +50,8 @@ func (d *device) openLine(addr string) (path string, err error) {
 	}
 	go func() {
 		defer slave.Close()
-		if err := d.answer(master, server); err != nil {
-			fmt.Fprintln(os.Stderr, "serial line:", err)
-			os.Exit(1)
-		}
+		fmt.Fprintln(os.Stderr, "serial line:", d.answer(master, server))
+		os.Exit(1)
 	}()
 	return path, nil
 }
@@ -61,6 +59,7 @@ func (d *device) openLine(addr string) (path string, err error) {
 // requestLength is that of a frame that asks for registers.
 const requestLength = 8
 
+// answer serves the line until that fails.
 func (d *device) answer(line io.ReadWriter, server io.ReadWriter) error {
 	var frame []byte
 	b := make([]byte, 256)
