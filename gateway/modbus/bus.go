@@ -13,8 +13,8 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// maxRest is how long at most a unit that gave no answer is left alone. While it
-// is asked the others on its bus wait.
+// maxRest is how long at most a unit that gave no answer is left alone, if
+// SilentAfter is not less. While it is asked the others on its bus wait.
 const maxRest = 15 * time.Second
 
 // A bus asks the counters on one connection, one after the other.
@@ -114,7 +114,7 @@ func (b *bus) poll(ctx context.Context, e *entry) error {
 	u := b.units[e.Unit]
 	if err != nil {
 		b.close()
-		u.rest = time.Now().Add(min(b.Every<<min(u.failed, 10), maxRest))
+		u.rest = time.Now().Add(max(b.Every, min(b.Every<<min(u.failed, 10), b.SilentAfter, maxRest)))
 		u.failed++
 		b.book.failed(e, err, answers(err))
 		b.pause(ctx)
