@@ -28,12 +28,14 @@ var errorRates = []errorRate{
 var dwellFactors = []float64{0.5, 0.6, 0.72, 0.85, 1, 1.18, 1.4, 1.68, 2}
 
 const (
-	dwellSigma = 0.55 // of the logarithm of the dwell time of a vehicle
-	priorSigma = 0.3  // of the logarithm of the factor
-	ages       = 240  // minutes that an entry is remembered
-	doubled    = 0.01 // of the passages are one vehicle counted twice
-	doubleGap  = 3.0  // seconds within which most doubles come
-	bounceGap  = 0.25 // seconds within which hardly a second vehicle follows
+	dwellSigma = 0.55    // of the logarithm of the dwell time of a vehicle
+	priorSigma = 0.3     // of the logarithm of the factor
+	ages       = 240     // minutes that an entry is remembered
+	doubled    = 0.01    // of the passages are one vehicle counted twice
+	doubleGap  = 3.0     // seconds within which most doubles come
+	bounceGap  = 0.25    // seconds within which hardly a second vehicle follows
+	overfull   = 0.6     // how likely an entry is into a yard beyond its bays, against one with room
+	seenOut    = 1.0 / 6 // a minute, at which those who are left after closing leave
 
 	// switchEvery and the two rates let the hypotheses change in the course of
 	// a day: a sensor breaks, a full yard is slower.
@@ -83,6 +85,9 @@ type yard struct {
 	errs       [hypotheses]float64
 	mass, mean []float64
 
+	// tape, when there is one, keeps what changed p, for Smooth.
+	tape *tape
+
 	dead  []float64 // dead[i][age], see survival
 	alive []float64
 }
@@ -117,6 +122,7 @@ func (y *yard) copy(from *yard) {
 	p, spare, exits, entered, marg := y.p, y.spare, y.exits, y.entered, y.marg
 	mass, mean := y.mass, y.mean
 	*y = *from
+	y.tape = nil
 	y.p = append(p[:0], from.p...)
 	y.exits = append(exits[:0], from.exits...)
 	y.entered = append(entered[:0], from.entered...)
@@ -197,10 +203,11 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 	y.flow *= fade
 	y.outflow *= fade
 	minutes := dt / 60
+	y.tape.add(y, step{kind: passed, minutes: minutes, closed: closed})
 	for i := range dwellFactors {
 		rate := y.exits[i]
 		if closed {
-			rate = max(rate, 1.0/6) // they are seen out
+			rate = max(rate, seenOut)
 		}
 		for j, e := range errorRates {
 			p := y.row(i, j)
@@ -281,6 +288,7 @@ func (y *yard) sums() (total float64) {
 }
 
 func (y *yard) restart() {
+	y.tape.add(y, step{kind: restarted})
 	for i := range dwellFactors {
 		mean := 0.0
 		for a := range ages {
@@ -300,6 +308,7 @@ func (y *yard) restart() {
 
 // mix lets the hypotheses switch, for a number of minutes.
 func (y *yard) mix(minutes float64) {
+	y.tape.add(y, step{kind: mixed, minutes: minutes})
 	toPrior := 1 - math.Exp(-switchErrors*minutes)
 	for i := range dwellFactors {
 		all := y.spare[:y.size]
@@ -372,6 +381,9 @@ func again(at, last time.Time, flow float64, b *bounces) float64 {
 	return odds
 }
 
+// crowded is the number beyond which hardly anyone is let in.
+func (y *yard) crowded() int { return y.bays + y.bays/4 + 2 }
+
 // entry shifts the belief up by the vehicle that was seen, and by one more
 // where one before it was missed.
 func (y *yard) entry(at time.Time) {
@@ -380,7 +392,8 @@ func (y *yard) entry(at time.Time) {
 	y.lastIn = at
 	y.flow += 1.0 / 20
 	y.entered[y.minute%ages] += 1 - double
-	crowded := y.bays + y.bays/4 + 2
+	crowded := y.crowded()
+	y.tape.add(y, step{kind: entered, double: double})
 	for i := range dwellFactors {
 		for j, e := range errorRates {
 			p := y.row(i, j)
@@ -401,7 +414,7 @@ func (y *yard) entry(at time.Time) {
 					v += p[n] * (1 - double)
 				}
 				if n > crowded {
-					v *= 0.6 // hardly anyone is let into a yard beyond its bays
+					v *= overfull
 				}
 				p[n] = v
 			}
@@ -421,6 +434,7 @@ func (y *yard) exit(at time.Time) {
 	mean := max(y.exitRate(), 0.05)
 	odds := double / (1 - double) * mean // of a double, as a rate
 	stray := 0.004 * mean                // a vehicle that entered unseen leaves
+	y.tape.add(y, step{kind: left, base: odds + stray})
 	for i := range dwellFactors {
 		for j, e := range errorRates {
 			p := y.row(i, j)
@@ -444,6 +458,7 @@ func (y *yard) recount(vehicles int) {
 	if vehicles >= y.size {
 		y.grow(vehicles + 10)
 	}
+	y.tape.add(y, step{kind: recounted, vehicles: vehicles})
 	for i := range dwellFactors {
 		for j := range errorRates {
 			p := y.row(i, j)
@@ -475,6 +490,7 @@ func (y *yard) grow(size int) {
 
 // empty puts all belief on nobody; the hypotheses keep their weights.
 func (y *yard) empty() {
+	y.tape.add(y, step{kind: emptied})
 	for k := 0; k < len(y.p); k += y.size {
 		var sum float64
 		for n := range y.size {

@@ -361,6 +361,18 @@ func (s *scenario) Samples(_ context.Context, id string, from, to time.Time) ([]
 	return out, nil
 }
 
+// onSite is the estimate of a day that is over.
+func (s *scenario) onSite(_ context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error) {
+	var out []perron.Estimate
+	for _, p := range site.Hours.Periods(d) {
+		for t := p.Start; !t.After(p.End); t = t.Add(15 * time.Minute) {
+			_, n := crowd(s.dayOf(site.ID, t), t)
+			out = append(out, perron.Estimate{At: t, OnSite: perron.Interval{Low: math.Floor(n * 0.8), Mid: math.Round(n), High: math.Ceil(n * 1.2)}})
+		}
+	}
+	return out, nil
+}
+
 // Forecasts were made every other hour, and knew the usual day only.
 func (s *scenario) Forecasts(_ context.Context, id string, from, to time.Time) ([]perron.Forecast, error) {
 	var out []perron.Forecast
@@ -466,7 +478,7 @@ func (a *fakeAuth) cookie(r *http.Request, value string) {
 func newHandler(t testing.TB, s *scenario, auth *fakeAuth) http.Handler {
 	t.Helper()
 	h, err := New(Config{
-		Sites: s.sites, Live: s, History: s, Staff: s, Auth: auth,
+		Sites: s.sites, Live: s, History: s, Staff: s, Auth: auth, OnSite: s.onSite,
 		Now: func() time.Time { return s.now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,13 +48,14 @@ type busyDay struct {
 
 type download struct{ Label, Link string }
 
-type curveRow struct{ Time, In, Out string }
+type curveRow struct{ Time, In, Out, OnSite string }
 
 type curveView struct {
 	Title, Label string
 	Bars         []bar
 	Ticks        []tick
 	Rows         []curveRow
+	OnSite       *bandChart // of one site, on a day that is over
 }
 
 type plannerBody struct {
@@ -121,6 +123,9 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 			return err
 		}
 		body.Curve = viewCurve(v.words, day, quarters)
+		if err := s.onSite(ctx, v, chosen, day, body.Curve); err != nil {
+			return err
+		}
 	}
 	if err := s.perSite(ctx, v, q, chosen, p, &body); err != nil {
 		return err
@@ -128,6 +133,41 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 	return s.render(w, r, v, http.StatusOK, "planner", layout{
 		Title: v.T("planner.heading"), Area: "planner", Script: "planner.js", Body: body,
 	})
+}
+
+// onSite adds how many vehicles were on site, where that can be told.
+func (s *server) onSite(ctx context.Context, v *visit, chosen []*perron.Site, day perron.Date, c *curveView) error {
+	if s.OnSite == nil || len(chosen) != 1 || !day.Before(perron.DateOf(v.Now)) || len(chosen[0].Hours.Periods(day)) == 0 {
+		return nil
+	}
+	estimates, err := s.OnSite(ctx, chosen[0], day)
+	if err != nil {
+		return fmt.Errorf("vehicles on site at %s on %v: %w", chosen[0].ID, day, err)
+	}
+	if len(estimates) == 0 {
+		return nil
+	}
+	var slots []perron.Slot
+	told := make(map[string]string)
+	top := estimates[0]
+	for _, e := range estimates {
+		slots = append(slots, perron.Slot{Start: e.At, Minutes: 15, Open: true, OnSite: e.OnSite})
+		told[v.Clock(e.At)] = v.T("accuracy.interval", "Mid", int(math.Round(e.OnSite.Mid)), "Low", int(e.OnSite.Low), "High", int(e.OnSite.High))
+		if e.OnSite.Mid > top.OnSite.Mid {
+			top = e
+		}
+	}
+	for i := range c.Rows {
+		c.Rows[i].OnSite = told[c.Rows[i].Time]
+	}
+	from, to := window(chosen[0].Hours.Periods(day))
+	slots = slices.DeleteFunc(slots, func(p perron.Slot) bool { return !p.Start.Before(to) })
+	c.OnSite = &bandChart{
+		Title: v.T("planner.onsite"),
+		Label: v.N("planner.onsitelabel", int(math.Round(top.OnSite.Mid)), "Time", v.Clock(top.At)),
+	}
+	c.OnSite.draw(v.words, from, to, slots, func(p *perron.Slot) perron.Interval { return p.OnSite }, nil, 0)
+	return nil
 }
 
 // perSite adds what is shown of one site only: waits and forecasts of different
@@ -327,7 +367,7 @@ func viewCurve(w *words, d perron.Date, counts []perron.Count) *curveView {
 		if in[t] == 0 && out[t] == 0 {
 			continue
 		}
-		c.Rows = append(c.Rows, curveRow{w.Clock(t), w.Number(in[t]), w.Number(out[t])})
+		c.Rows = append(c.Rows, curveRow{Time: w.Clock(t), In: w.Number(in[t]), Out: w.Number(out[t])})
 		if in[t] > 0 {
 			h := float64(in[t]) / float64(top)
 			c.Bars = append(c.Bars, bar{

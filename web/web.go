@@ -59,8 +59,11 @@ type Config struct {
 	History History
 	Staff   Staff
 	Auth    Auth
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// OnSite is how many vehicles were on site on a day that is over, as far as
+	// it can be told now that the whole of it is known; nil leaves it out.
+	OnSite func(ctx context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error)
+	Now    func() time.Time
+	Logger *slog.Logger
 	// Title stands above every page; empty for the usual one of each language.
 	Title string
 }

@@ -32,7 +32,8 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 	})
 	pages, err := web.New(web.Config{
 		Sites: a.sites, Live: live, History: a.store, Staff: staff, Auth: auth,
-		Now: a.now, Logger: a.logger, Title: a.cfg.Title,
+		OnSite: (&closedDays{store: a.store}).OnSite,
+		Now:    a.now, Logger: a.logger, Title: a.cfg.Title,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the pages: %w", err)

@@ -1,0 +1,65 @@
+package occupancy
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// TestBackwardIsTheTransposeOfForward: the likelihood of a day is the same
+// wherever the forward and the backward belief meet.
+func TestBackwardIsTheTransposeOfForward(t *testing.T) {
+	e := New(&perron.Site{ID: "poort", Bays: 6, TypicalDwell: 9})
+	rec := &tape{}
+	e.live.yard.tape = rec
+	at := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
+	var forward [][]float64
+	var steps []int
+	keep := func() {
+		forward, steps = append(forward, slices.Clone(e.live.yard.p)), append(steps, len(rec.steps))
+	}
+	for i := range 60 {
+		at = at.Add(time.Duration(10+i*7%50) * time.Second)
+		kind := perron.In
+		if i%5 > 2 || i > 40 && i%2 == 0 {
+			kind = perron.Out
+		}
+		e.Observe(perron.Event{Time: at, Sensor: "main", Kind: kind})
+		if i == 30 {
+			e.Recount(at, 9) // beyond the bays, where entries are rare
+		}
+		keep()
+	}
+	kinds := map[stepKind]int{}
+	for _, s := range rec.steps {
+		kinds[s.kind]++
+	}
+	for _, k := range []stepKind{passed, mixed, entered, left, recounted} {
+		if kinds[k] == 0 {
+			t.Errorf("no step of kind %d", k)
+		}
+	}
+	b := backward{y: &e.live.yard, beta: make([]float64, len(e.live.yard.p)), spare: make([]float64, len(e.live.yard.p))}
+	for i := range b.beta {
+		b.beta[i] = 1
+	}
+	likelihood := func(k int) (sum float64) {
+		for i, v := range forward[k] {
+			sum += v * b.beta[i]
+		}
+		return sum
+	}
+	want := likelihood(len(forward) - 1)
+	n := len(rec.steps)
+	for k := len(forward) - 1; k >= 0; k-- {
+		for ; n > steps[k]; n-- {
+			b.undo(&rec.steps[n-1])
+		}
+		if got := likelihood(k); math.Abs(got/want-1) > 1e-9 {
+			t.Fatalf("at event %d the likelihood is %g, at the end %g", k, got, want)
+		}
+	}
+}

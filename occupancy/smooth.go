@@ -1,0 +1,261 @@
+package occupancy
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// Smooth says how many vehicles were on site at each of the times of a closed
+// day, knowing the whole of it: what came later tells of before, and at the end
+// of the day everyone had left. It is the forward–backward algorithm (Rabiner,
+// Proceedings of the IEEE 77, 1989, section III.A) over the same belief and the
+// same steps as the live estimate. Events, recounts and times are each in order;
+// of the actions only recounts count. A day takes a few hundred milliseconds.
+func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []perron.Action, times []time.Time) []perron.Interval {
+	e := x.New(site)
+	most := 0
+	for _, a := range actions {
+		most = max(most, a.Vehicles)
+	}
+	if most >= e.live.yard.size {
+		e.live.yard.grow(min(most, 1000) + 10) // the belief keeps its size on tape
+	}
+	rec := &tape{}
+	e.live.yard.tape = rec
+	until := func(t time.Time) {
+		for {
+			switch {
+			case len(actions) > 0 && actions[0].Kind != perron.Recount:
+				actions = actions[1:]
+			case len(actions) > 0 && !actions[0].At.After(t) && (len(events) == 0 || !events[0].Time.Before(actions[0].At)):
+				e.Recount(actions[0].At, min(actions[0].Vehicles, 1000))
+				actions = actions[1:]
+			case len(events) > 0 && !events[0].Time.After(t):
+				e.Observe(events[0])
+				events = events[1:]
+			default:
+				return
+			}
+		}
+	}
+	var at []int // how many steps there were by each time
+	var forward [][]float64
+	for _, t := range times {
+		until(t)
+		e.advance(&e.live, t)
+		at = append(at, len(rec.steps))
+		forward = append(forward, slices.Clone(e.live.yard.p))
+	}
+	if len(times) > 0 {
+		last := times[len(times)-1]
+		until(last.Add(24 * time.Hour))
+		if rest, ok := e.nextRest(last); ok {
+			e.advance(&e.live, rest.Add(time.Minute))
+		}
+	}
+	y := &e.live.yard
+	b := backward{y: y, beta: make([]float64, len(y.p)), spare: make([]float64, len(y.p))}
+	for i := range b.beta {
+		b.beta[i] = 1
+	}
+	out := make([]perron.Interval, len(times))
+	marg := make([]float64, y.size)
+	n := len(rec.steps)
+	for k := len(times) - 1; k >= 0; k-- {
+		for ; n > at[k]; n-- {
+			b.undo(&rec.steps[n-1])
+		}
+		clear(marg)
+		for i, v := range forward[k] {
+			marg[i%y.size] += v * b.beta[i]
+		}
+		if !normalise(marg) {
+			// What came later rules out what was believed: the live belief stands.
+			clear(marg)
+			for i, v := range forward[k] {
+				marg[i%y.size] += v
+			}
+			normalise(marg)
+		}
+		out[k] = quantiles(marg, siteTail)
+	}
+	return out
+}
+
+// A tape keeps the steps that changed a belief, each of which is linear in it.
+type tape struct{ steps []step }
+
+type stepKind uint8
+
+const (
+	passed stepKind = iota
+	mixed
+	entered
+	left
+	recounted
+	emptied
+	restarted
+)
+
+// A step is what a change of the belief depended on.
+type step struct {
+	kind     stepKind
+	closed   bool
+	minutes  float64
+	double   float64
+	base     float64
+	vehicles int
+	exits    [dwells]float64
+}
+
+func (t *tape) add(y *yard, s step) {
+	if t == nil {
+		return
+	}
+	copy(s.exits[:], y.exits)
+	t.steps = append(t.steps, s)
+}
+
+// backward is how likely what came later is, from each state.
+type backward struct {
+	y           *yard
+	beta, spare []float64
+}
+
+// undo takes beta back over a step: it applies the transpose of what the step
+// did to the belief, and scales the result.
+func (b *backward) undo(s *step) {
+	y := b.y
+	row := func(v []float64, i, j int) []float64 {
+		k := (i*len(errorRates) + j) * y.size
+		return v[k : k+y.size]
+	}
+	if s.kind == mixed {
+		b.undoMix(s)
+	}
+	for i := range dwellFactors {
+		for j, e := range errorRates {
+			v := row(b.beta, i, j)
+			last := len(v) - 1
+			switch s.kind {
+			case passed:
+				rate := s.exits[i]
+				if s.closed {
+					rate = max(rate, seenOut)
+				}
+				quiet := math.Exp(-rate * (1 - e.out) * s.minutes)
+				unseen := rate * e.out * s.minutes
+				w := math.Pow(quiet, float64(last))
+				back := 1 / quiet
+				for n := last; n >= 0; n-- {
+					gone := min(1, float64(n)*unseen)
+					x := v[n] * (1 - gone) * w
+					w *= back
+					if n > 0 {
+						x += gone * w * v[n-1]
+					}
+					v[n] = x
+				}
+			case entered:
+				more := (1 - s.double) * e.in / (1 - e.in)
+				one := 1 - s.double - more
+				for n := y.crowded() + 1; n <= last; n++ {
+					v[n] *= overfull
+				}
+				for n := range v {
+					x := s.double * v[n]
+					if n == last {
+						x = v[n]
+					}
+					if n+1 <= last {
+						x += one * v[n+1]
+					}
+					if n+2 <= last {
+						x += more * v[n+2]
+					}
+					v[n] = x
+				}
+				v[last-1] = v[last]
+			case left:
+				rate := s.exits[i] * (1 - e.out)
+				for n := last; n >= 0; n-- {
+					x := s.base * v[n]
+					if n > 0 {
+						x += float64(n) * rate * v[n-1]
+					}
+					v[n] = x
+				}
+			case recounted:
+				var sum float64
+				for n, x := range v {
+					z := float64(n-s.vehicles) / 0.6
+					sum += x * math.Exp(-z*z/2)
+				}
+				for n := range v {
+					z := float64(n-s.vehicles) / 4
+					v[n] = sum * (0.05 + math.Exp(-z*z/2))
+				}
+			case emptied:
+				// Live, the belief is only put to nobody; looking back it is known that
+				// nobody was there.
+				for n := 1; n <= last; n++ {
+					v[n] = v[0] * 1e-3
+				}
+			case restarted:
+				for n := range v {
+					v[n] = 1
+				}
+			}
+		}
+	}
+	top := 0.0
+	for _, v := range b.beta {
+		top = max(top, v)
+	}
+	if top > 0 && (top < 1e-100 || top > 1e100) {
+		for i := range b.beta {
+			b.beta[i] /= top
+		}
+	}
+}
+
+// undoMix takes beta back over a switch of the hypotheses: over that of the
+// dwell, which is symmetric, and then over that of the counters.
+func (b *backward) undoMix(s *step) {
+	y := b.y
+	move := (1 - math.Exp(-switchDwell*s.minutes)) / 2
+	copy(b.spare, b.beta)
+	stride := len(errorRates) * y.size
+	for i := range dwellFactors {
+		here := b.beta[i*stride : (i+1)*stride]
+		for _, o := range []int{i - 1, i + 1} {
+			if o < 0 || o >= len(dwellFactors) {
+				continue
+			}
+			own, other := b.spare[i*stride:(i+1)*stride], b.spare[o*stride:(o+1)*stride]
+			for n := range here {
+				here[n] += move * (other[n] - own[n])
+			}
+		}
+	}
+	toPrior := 1 - math.Exp(-switchErrors*s.minutes)
+	mean := make([]float64, y.size)
+	for i := range dwellFactors {
+		clear(mean)
+		for j, e := range y.prior.errors {
+			k := i*stride + j*y.size
+			for n, v := range b.beta[k : k+y.size] {
+				mean[n] += e * v
+			}
+		}
+		for j := range y.prior.errors {
+			k := i*stride + j*y.size
+			for n := range mean {
+				b.beta[k+n] += toPrior * (mean[n] - b.beta[k+n])
+			}
+		}
+	}
+}
