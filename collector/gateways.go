@@ -189,6 +189,10 @@ func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.D
 			kind = perron.DoubtStuck
 		case perron.SensorSilent:
 			kind = perron.DoubtSilent
+		case perron.SensorStuckOff:
+			kind = perron.DoubtStuckOff
+		case perron.SensorQuiet:
+			kind = perron.DoubtQuiet
 		}
 		out = append(out, perron.Doubt{Kind: kind, Gateway: id, Sensor: sensor.Sensor, Since: sensor.Since})
 	}

@@ -170,7 +170,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	}
 	if named, ok := cfg.Source.(interface{ Sensors() []string }); ok {
 		for _, id := range named.Sensors() {
-			machine.Expect(id, cfg.Now())
+			machine.Expect(id)
 		}
 	}
 	log := cfg.Logger.With("site", cfg.Site, "gateway", cfg.Gateway)
@@ -185,6 +185,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, errors.Join(fmt.Errorf("gateway: %w", err), box.Close())
 	}
 	g.sink = newSink(machine, box, cfg.Now, g.times, log, g.metrics)
+	g.sink.recall(filepath.Join(cfg.DataDir, HabitsFile))
 	if waits, ok := cfg.Source.(interface{ Settle(ctx context.Context) }); ok {
 		g.sink.settle = waits.Settle
 	}
@@ -235,6 +236,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 		}
 	})
 	wg.Go(func() { g.sink.run(ctx) })
+	wg.Go(func() { g.sink.remember(ctx, filepath.Join(g.cfg.DataDir, HabitsFile)) })
 	wg.Go(func() { g.pub.run(ctx) })
 	wg.Go(func() { g.status.run(ctx) })
 	wg.Go(func() { g.times.run(ctx) })

@@ -49,6 +49,7 @@ func (s *sink) Edge(ctx context.Context, e pulse.Edge) error {
 	events, err := s.machine.Edge(e)
 	events = slices.Clone(events)
 	delete(s.faults, e.Input)
+	s.tellChanges()
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -64,6 +65,7 @@ func (s *sink) Events(ctx context.Context, events []perron.Event, position []byt
 	s.mu.Lock()
 	s.machine.Observe(events, s.now())
 	s.trace.Events(events)
+	s.tellChanges()
 	s.mu.Unlock()
 	return s.put(ctx, events, position)
 }
@@ -227,6 +229,7 @@ func (s *sink) advance(ctx context.Context) error {
 	defer s.order.Unlock()
 	s.mu.Lock()
 	events := slices.Clone(s.machine.Advance(now))
+	s.tellChanges()
 	s.mu.Unlock()
 	return s.put(ctx, events, nil)
 }

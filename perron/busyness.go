@@ -232,6 +232,8 @@ const (
 	DoubtSensor   DoubtKind = "sensor_fault"     // a sensor chatters or cannot be read
 	DoubtEntries  DoubtKind = "entries_missed"   // counters miss clearly more entries than they used to
 	DoubtExits    DoubtKind = "exits_missed"     // the same of exits
+	DoubtStuckOff DoubtKind = "sensor_stuck_off" // a sensor counts nothing while the others at the gateway go on
+	DoubtQuiet    DoubtKind = "sensor_quiet"     // a sensor is silent where it never is at this hour of the week
 	DoubtForecast DoubtKind = "forecast_worse"   // forecasts have become clearly worse than they were
 	DoubtSilent   DoubtKind = "sensor_silent"    // the device of a sensor does not answer
 	DoubtCounter  DoubtKind = "counter_gap"      // a counter could not be read and may have begun anew meanwhile

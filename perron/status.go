@@ -56,18 +56,20 @@ type SensorHealth string
 
 const (
 	SensorOK       SensorHealth = "ok"
-	SensorStuck    SensorHealth = "stuck"    // active for longer than its limit
-	SensorChatter  SensorHealth = "chatter"  // bounces far more than it passes
-	SensorFault    SensorHealth = "fault"    // cannot be read
-	SensorSilent   SensorHealth = "silent"   // its device does not answer
-	SensorFinished SensorHealth = "finished" // a replay that has reached its end
+	SensorStuck    SensorHealth = "stuck"     // active for longer than its limit
+	SensorChatter  SensorHealth = "chatter"   // bounces far more than it passes
+	SensorFault    SensorHealth = "fault"     // cannot be read
+	SensorSilent   SensorHealth = "silent"    // its device does not answer
+	SensorStuckOff SensorHealth = "stuck_off" // counts nothing while the others do as ever
+	SensorQuiet    SensorHealth = "quiet"     // silent where it never is at this hour of the week
+	SensorFinished SensorHealth = "finished"  // a replay that has reached its end
 )
 
 // A SensorStatus is the state of one sensor of a gateway.
 type SensorStatus struct {
 	Sensor string       `json:"sensor"`
 	Health SensorHealth `json:"health"`
-	Since  time.Time    `json:"since,omitzero"` // when Health became what it is
+	Since  time.Time    `json:"since,omitzero"` // when Health became what it is; of silence, the last event
 	Last   time.Time    `json:"last,omitzero"`  // last event
 	Events uint64       `json:"events"`         // since the gateway started
 	Active bool         `json:"active"`         // level now

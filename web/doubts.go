@@ -11,7 +11,7 @@ import (
 func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) string {
 	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now), "Time", w.Clock(d.Since), "Of100", int(math.Round(100 * d.Part))}
 	switch d.Kind {
-	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
+	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtStuckOff, perron.DoubtQuiet, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast, perron.DoubtRival,
 		perron.DoubtReset, perron.DoubtEntries, perron.DoubtExits:
 		return w.T("doubt."+string(d.Kind), kv...)

@@ -99,7 +99,7 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 			c.Gateways = append(c.Gateways, gatewayRow{Name: id, State: w.T("staff.offline")})
 			continue
 		}
-		c.Gateways = append(c.Gateways, viewGateway(w, s.site, &gateways[i]))
+		c.Gateways = append(c.Gateways, viewGateway(w, s.site, &gateways[i], now))
 	}
 	if wrong != nil && wrong.Site == c.ID {
 		c.Error, c.ErrorKind = wrong.Text, string(wrong.Kind)
@@ -159,7 +159,7 @@ func viewBelief(w *words, b *perron.Busyness, now time.Time) *beliefView {
 	return v
 }
 
-func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus) gatewayRow {
+func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus, now time.Time) gatewayRow {
 	r := gatewayRow{Name: g.Gateway, Online: g.Online, State: w.T("staff.offline")}
 	if g.Online {
 		r.State = w.T("staff.online")
@@ -174,6 +174,9 @@ func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus) gatewayRo
 		row := sensorRow{
 			Name: sensorName(w, site, sensor.Sensor), Health: w.T("health." + string(sensor.Health)),
 			Last: w.T("staff.none"), OK: sensor.Health == perron.SensorOK || sensor.Health == perron.SensorFinished,
+		}
+		if !row.OK {
+			row.Health += w.since(sensor.Since, now)
 		}
 		if !sensor.Last.IsZero() {
 			row.Last = w.Clock(sensor.Last)

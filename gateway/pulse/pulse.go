@@ -85,6 +85,7 @@ type Machine struct {
 	sensors []*sensor
 	byName  map[string]*sensor
 	out     []perron.Event
+	course  course // of ready-made events
 	judge   func(Judged)
 }
 
@@ -127,6 +128,7 @@ type input struct {
 	edges   uint64
 	width   time.Duration // of the last pulse
 	users   []user
+	flicker flicker
 }
 
 type user struct {
@@ -141,6 +143,7 @@ type sensor struct {
 	passed [2]time.Time // front of the last vehicle counted, by direction
 	shown  perron.Kind  // last presence reported
 	judged time.Time    // when health was last made up
+	beside time.Time    // last passage that the others were told of
 	health health
 }
 
@@ -213,8 +216,7 @@ func (m *Machine) add(cfg Sensor) error {
 		in.users = append(in.users, user{s, i})
 		s.inputs = append(s.inputs, in)
 	}
-	m.sensors = append(m.sensors, s)
-	m.byName[cfg.ID] = s
+	m.keep(s)
 	return nil
 }
 
@@ -278,8 +280,14 @@ func (m *Machine) advance(now time.Time) {
 	}
 	m.timeouts(now)
 	for _, s := range m.sensors {
-		s.health.tick(now)
-		s.judge(now)
+		if len(s.inputs) > 0 {
+			s.health.tick(now)
+			s.health.look(now)
+			s.judge(now)
+		}
+	}
+	if at := m.course.now(now); !at.IsZero() && !m.course.mixed {
+		m.review(at)
 	}
 }
 
@@ -304,6 +312,7 @@ func (m *Machine) believe(in *input, at time.Time) {
 		in.width = at.Sub(in.since)
 	}
 	in.active, in.since, in.known = !in.active, at, true
+	in.flicker.change(in.active, at)
 	m.level(in, at, false)
 }
 
@@ -369,6 +378,7 @@ func (m *Machine) emit(s *sensor, at time.Time, kind perron.Kind) {
 	e := perron.Event{Time: at, Sensor: s.ID, Kind: kind}
 	s.health.event(e)
 	m.tell(s, at, Verdict(kind))
+	m.beside(s, e)
 	m.out = append(m.out, e)
 }
 
@@ -400,8 +410,21 @@ func (m *Machine) Deadline() (time.Time, bool) {
 		if s.health.noisy() {
 			add(s.health.window.Add(window))
 		}
+		if s.health.looks {
+			if at, ok := m.ours(s, s.health.looked.Add(lookEvery)); ok {
+				add(at)
+			}
+		}
 	}
 	return first, !first.IsZero()
+}
+
+// ours is when, by our clock, a time of a sensor's events comes, if it does.
+func (m *Machine) ours(s *sensor, at time.Time) (time.Time, bool) {
+	if c := &m.course; len(s.inputs) == 0 {
+		return c.at.Add(at.Sub(c.newest)), !c.ended && !c.mixed && !c.newest.IsZero()
+	}
+	return at, true
 }
 
 // Levels lists the inputs in the configured order, for an installer's eyes.

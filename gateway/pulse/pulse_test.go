@@ -202,7 +202,7 @@ func TestPresenceAndHealth(t *testing.T) {
 		t.Errorf("deadline of stuck: %v %v, want %v", at, ok, want)
 	}
 	m.Advance(at)
-	if st := m.Sensors()[0]; st.Health != perron.SensorStuck || !st.Since.Equal(at) || !st.Active {
+	if st := m.Sensors()[0]; st.Health != perron.SensorStuck || !st.Since.Equal(at.Add(-30*time.Minute)) || !st.Active {
 		t.Errorf("after half an hour: %+v", st)
 	}
 	if at, ok := m.Deadline(); ok {
