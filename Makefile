@@ -77,7 +77,7 @@ ifeq ($(RACE),)
 	@echo 'no C compiler: the tests run without the race detector'
 	@[ -z "$${CI:-}" ]
 endif
-	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -Ev '/test(/hil)?$$')
+	$(GO) test $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -Ev '/test(/hil|/faults)?$$')
 ifneq ($(RACE),)
 	@echo 'scores of the estimates, which the race detector makes too slow'
 	$(GO) test ./occupancy ./forecast

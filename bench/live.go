@@ -143,7 +143,7 @@ func (b *bench) pulse(ctx context.Context) error {
 	}
 	g.stop()
 	s.stop()
-	edges, err := b.edges(ctx, "pulse")
+	edges, err := b.edges(ctx, "pulse", "")
 	if err != nil {
 		return err
 	}
@@ -164,8 +164,9 @@ func (b *bench) pulse(ctx context.Context) error {
 	return nil
 }
 
-// edges are the times of all passages in a server's store.
-func (b *bench) edges(ctx context.Context, name string) ([]time.Time, error) {
+// edges are the times of all passages over a sensor in a server's store, of all
+// sensors when it is empty.
+func (b *bench) edges(ctx context.Context, name, sensor string) ([]time.Time, error) {
 	db, err := sqlite.Open(ctx, filepath.Join(b.dir, name, "perrondrukte.db"), sqlite.Options{})
 	if err != nil {
 		return nil, err
@@ -176,7 +177,9 @@ func (b *bench) edges(ctx context.Context, name string) ([]time.Time, error) {
 		if err != nil {
 			return nil, err
 		}
-		edges = append(edges, r.Time)
+		if sensor == "" || r.Sensor == sensor {
+			edges = append(edges, r.Time)
+		}
 	}
 	return edges, nil
 }

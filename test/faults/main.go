@@ -50,7 +50,9 @@ type options struct {
 	dir       string // for everything that is written
 	keep      bool   // the folders of sequences that are good, too
 	calm      time.Duration
-	only      string // part of the name of the faults that are done
+	powerless error             // why the power cannot be cut
+	plan      func(i int) *plan // of sequence i
+	only      string            // part of the name of the faults that are done
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -78,6 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().UnixMilli())
 	}
+	o.plan = func(i int) *plan { return newPlan(o.seed+uint64(i), o.only) }
 	var err error
 	if o.mosquitto, err = findMosquitto(); err != nil {
 		return err
@@ -136,6 +139,9 @@ func build(ctx context.Context, to string) error {
 // runAll runs the sequences and returns the seeds of those that failed.
 func runAll(ctx context.Context, o options, out io.Writer) (total *tally, failed []uint64) {
 	total = newTally()
+	if o.powerless = canTrace(); o.powerless != nil {
+		fmt.Fprintf(out, "the power is never cut: %v\n", o.powerless)
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, o.parallel)
@@ -149,8 +155,8 @@ func runAll(ctx context.Context, o options, out io.Writer) (total *tally, failed
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			p := o.plan(i)
 			seed := o.seed + uint64(i)
-			p := newPlan(seed, o.only)
 			dir := filepath.Join(o.dir, fmt.Sprint(seed))
 			began := time.Now()
 			r, err := runSequence(ctx, p, o, dir)

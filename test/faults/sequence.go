@@ -30,6 +30,7 @@ type sequence struct {
 	config    string   // the file with which credentials are issued
 	gateways  []*yardGateway
 	authority *authority // with TLS
+	power     bool       // can be cut
 	mosquitto string     // its binary
 	ctx       context.Context
 
@@ -61,7 +62,7 @@ type yardGateway struct {
 
 // runSequence carries out a plan in a folder of its own and compares.
 func runSequence(ctx context.Context, p *plan, o options, dir string) (_ result, err error) {
-	s := &sequence{plan: p, bin: o.bin, mosquitto: o.mosquitto, dir: dir, result: result{done: make(map[fault]int)}}
+	s := &sequence{plan: p, bin: o.bin, mosquitto: o.mosquitto, power: o.powerless == nil, dir: dir, result: result{done: make(map[fault]int)}}
 	ctx, cancel := context.WithCancel(ctx)
 	s.ctx = ctx
 	defer func() {
@@ -94,7 +95,7 @@ func runSequence(ctx context.Context, p *plan, o options, dir string) (_ result,
 	if err := s.server.stop(time.Minute); err != nil {
 		return s.result, err
 	}
-	if s.broker != nil {
+	if s.broker != nil && s.plan.shape != foreign {
 		if err := s.broker.stop(time.Minute); err != nil {
 			return s.result, err
 		}

@@ -78,6 +78,20 @@ func (s *sequence) prepare() error {
 			return err
 		}
 	}
+	for i, g := range s.gateways {
+		if !s.plan.has(deleteOutbox, i) && !s.plan.has(damageOutbox, i) {
+			continue
+		}
+		// There has to be one.
+		for end := time.Now().Add(startLimit); ; {
+			if _, err := os.Stat(filepath.Join(g.dir, gateway.OutboxFile)); err == nil {
+				break
+			}
+			if time.Now().After(end) || !s.pause(10*time.Millisecond) {
+				return fmt.Errorf("%s makes no outbox", g.name)
+			}
+		}
+	}
 	return nil
 }
 
@@ -124,7 +138,7 @@ func (s *sequence) prepareServer(data string) (err error) {
 	if s.server, err = newProcess(s.dir, "server", filepath.Join(s.bin, "perrondrukte"), "serve", "--config", s.config, "--log-format", "json"); err != nil {
 		return err
 	}
-	if s.plan.has(powerServer, -1) {
+	if s.power && s.plan.has(powerServer, -1) {
 		s.server.disk = newDisk(data, serverStore)
 	}
 	return nil
@@ -139,7 +153,7 @@ func (s *sequence) writeServer(path, data, roles, broker string) error {
 	const always = `["00:00-24:00"]`
 	return os.WriteFile(path, fmt.Appendf(nil, `data_dir: %[1]s
 roles: %[6]s
-listen: {http: "127.0.0.1:0"}
+listen: {http: "127.0.0.1:0", metrics: ""}
 broker: %[7]s
 sites:
   - id: %[2]s
@@ -249,7 +263,7 @@ func (s *sequence) prepareGateway(i int, g *yardGateway) (err error) {
 	if g.process, err = newProcess(s.dir, name, binary, args...); err != nil {
 		return err
 	}
-	if s.plan.has(powerGateway, i) {
+	if s.power && s.plan.has(powerGateway, i) {
 		g.process.disk = newDisk(g.dir, gateway.OutboxFile)
 	}
 	if s.plan.has(twins, i) && g.clock == nil {

@@ -63,6 +63,23 @@ func becomeTraced(args []string) error {
 // thread that starts it ends, which no thread here does before the program.
 func dieWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
+// canTrace says why syncs cannot be reported here; nil when they can.
+func canTrace() error {
+	path, err := exec.LookPath("true")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path)
+	begin, err := traced(cmd, func(string) {})
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return errors.Join(begin(), cmd.Wait())
+}
+
 // traced changes a command so that its syncs are reported to synced, before
 // they take effect. The result is to be called once it has been started, and
 // blocks until the reports are being taken.
