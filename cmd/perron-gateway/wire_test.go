@@ -17,7 +17,11 @@ func TestGoodConfigurationsHaveALink(t *testing.T) {
 		t.Fatalf("%d files: %v", len(files), err)
 	}
 	for _, file := range files {
-		g, err := config.LoadGateway(file)
+		text, err := os.ReadFile(file) // one with a secret would have to be private to be loaded
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := config.ParseGateway(text)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
