@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&b.events, "events", 200_000, "events a gateway in the ingest")
 	flags.IntVar(&b.viewers, "viewers", 2000, "websocket viewers")
 	flags.IntVar(&b.seconds, "seconds", 30, "length of the latency and viewer runs")
-	only := flags.String("only", "memory,ingest,pulse,backlog,viewers", "which parts to run")
+	only := flags.String("only", "memory,wear,edge,ingest,pulse,backlog,viewers", "which parts to run")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -69,11 +69,12 @@ func run(ctx context.Context, args []string) error {
 	defer os.RemoveAll(b.dir)
 	parts := map[string]func(context.Context) error{
 		"memory": b.memory, "ingest": b.ingest, "pulse": b.pulse, "backlog": b.backlog, "viewers": b.manyViewers,
+		"wear": b.wear, "edge": b.edge,
 	}
 	for _, name := range strings.Split(*only, ",") {
 		part, ok := parts[name]
 		if !ok {
-			return fmt.Errorf("-only: %q is not one of memory, ingest, pulse, backlog, viewers", name)
+			return fmt.Errorf("-only: %q is not one of memory, wear, edge, ingest, pulse, backlog, viewers", name)
 		}
 		if err := part(ctx); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -79,18 +79,20 @@ func (p *process) logged(ctx context.Context, msg, key string) (string, error) {
 }
 
 // rss is the resident memory in MB (10⁶ bytes).
-func (p *process) rss() (float64, error) {
+func (p *process) rss() (float64, error) { return p.memory("VmRSS:") }
+
+func (p *process) memory(what string) (float64, error) {
 	f, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for _, l := range strings.Split(string(f), "\n") {
-		if v, ok := strings.CutPrefix(l, "VmRSS:"); ok {
+		if v, ok := strings.CutPrefix(l, what); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 64)
 			return kb * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS for %s", p.name)
+	return 0, fmt.Errorf("no %s for %s", what, p.name)
 }
 
 // A server is perrondrukte serve on free ports.

@@ -47,6 +47,10 @@ type Options struct {
 	// position wait; of the others the oldest presences are dropped, then the
 	// oldest passages.
 	MaxBytes int64
+	// AckDelay is how long an ack may wait to be written when nothing else is:
+	// one that is lost costs a resend, a written one a part of the card's life.
+	// 0 is a minute.
+	AckDelay time.Duration
 	Logger   *slog.Logger
 	Now      func() time.Time // nil is time.Now
 	// Boot names the time from the device's last start to its next. Without one
@@ -86,13 +90,14 @@ type State struct {
 
 // An Outbox is safe for concurrent use.
 type Outbox struct {
-	db   *sql.DB
-	path string
-	max  int64
-	log  *slog.Logger
-	now  func() time.Time
-	boot string
-	life func() Life
+	db       *sql.DB
+	path     string
+	max      int64
+	log      *slog.Logger
+	now      func() time.Time
+	boot     string
+	life     func() Life
+	ackDelay time.Duration
 
 	queue   chan item
 	acks    chan struct{} // capacity 1: something for the writer beside the queue
@@ -145,6 +150,9 @@ func Open(ctx context.Context, path string, opt Options) (*Outbox, error) {
 	}
 	if opt.MaxBytes <= 0 {
 		opt.MaxBytes = DefaultMaxBytes
+	}
+	if opt.AckDelay <= 0 {
+		opt.AckDelay = time.Minute
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("open outbox: %w", err)
@@ -282,7 +290,7 @@ func open(ctx context.Context, path string, opt Options) (o *Outbox, err error) 
 		}
 	}()
 	o = &Outbox{
-		db: db, path: path, max: opt.MaxBytes, log: opt.Logger, now: opt.Now, boot: opt.Boot, life: opt.Life,
+		db: db, path: path, max: opt.MaxBytes, log: opt.Logger, now: opt.Now, boot: opt.Boot, life: opt.Life, ackDelay: opt.AckDelay,
 		queue: make(chan item, queueLength), acks: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}

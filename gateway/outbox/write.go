@@ -13,9 +13,6 @@ import (
 const (
 	chunkEvents = 1000 // events in a row of the table, as many as in a message
 	groupEvents = 8192 // events in a transaction, about
-	// An ack that comes while nothing is appended is written after a while: a
-	// lost one costs a resend, a written one a sync of the disk.
-	ackDelay = 5 * time.Second
 	// After a failed write, and when a source has to wait for room.
 	retryDelay = time.Second
 	// tellEvery is how often dropped events are logged.
@@ -48,7 +45,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			case o.State().Old: // nothing can be sent before the new epoch
 				later = time.After(0)
 			case later == nil:
-				later = time.After(ackDelay)
+				later = time.After(o.ackDelay)
 			}
 			continue
 		case <-later:
