@@ -14,7 +14,6 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -45,6 +44,10 @@ type ClientConfig struct {
 	ClientID, Username, Password string
 	// TLS is used with a TLS scheme; nil verifies the host by the system's roots.
 	TLS *tls.Config
+	// Login, where there is one, is asked before each connection and takes the
+	// place of Password and TLS, so that what was replaced is used without a
+	// restart. An error counts as a failed attempt.
+	Login func() (Login, error)
 	// Will is published by the broker when the connection breaks.
 	Will *Message
 	// KeepSession asks the broker to keep what comes while the client is away, and
@@ -60,6 +63,12 @@ type ClientConfig struct {
 	PublishTimeout time.Duration // 10 s until a PUBACK
 	MinBackoff     time.Duration // 250 ms
 	MaxBackoff     time.Duration // 30 s
+}
+
+// A Login is what a client shows to the broker beside its name.
+type Login struct {
+	Password string
+	TLS      *tls.Config // as in [ClientConfig]
 }
 
 // A Client keeps a connection to a broker: it connects again with exponential
@@ -89,6 +98,7 @@ type Client struct {
 	up            []func()
 	started       atomic.Bool
 	conn          atomic.Pointer[connection]
+	renew         chan struct{}  // capacity 1: connect anew
 	running       sync.WaitGroup // publishes and OnUp calls
 	mu            sync.Mutex     // orders running.Add before running.Wait
 	stopped       bool
@@ -113,7 +123,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("broker URL %q: %w", cfg.URL, err)
 	}
 	var port string
-	c := &Client{log: cfg.Logger}
+	c := &Client{log: cfg.Logger, renew: make(chan struct{}, 1)}
 	switch u.Scheme {
 	case "tcp", "mqtt":
 		port = "1883"
@@ -196,6 +206,15 @@ func (c *Client) OnUp(f func()) {
 // Connected says whether the connection stands and the subscriptions are made.
 func (c *Client) Connected() bool { return c.conn.Load() != nil }
 
+// Renew gives the connection up in an orderly way and makes another one at once,
+// with a new [Login]. Without a connection it hastens the next attempt.
+func (c *Client) Renew() {
+	select {
+	case c.renew <- struct{}{}:
+	default:
+	}
+}
+
 // Run keeps the connection until ctx ends, then says goodbye, so that the last
 // will is not sent, and waits for what it started. It returns nil.
 func (c *Client) Run(ctx context.Context) error {
@@ -215,6 +234,10 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errRenew) {
+			backoff = c.cfg.MinBackoff
+			continue
+		}
 		// A connection that held for a while starts over; one that is accepted
 		// and dropped at once keeps backing off.
 		if time.Since(began) > c.cfg.MaxBackoff {
@@ -227,14 +250,28 @@ func (c *Client) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+		case <-c.renew:
+			timer.Stop()
+			backoff = c.cfg.MinBackoff
 		case <-timer.C:
 		}
 	}
 	return nil
 }
 
+// errRenew ends a connection that is to be replaced.
+var errRenew = errors.New("connecting anew")
+
 // session connects once and returns when the connection is gone.
 func (c *Client) session(ctx context.Context) error {
+	login := Login{Password: c.cfg.Password, TLS: c.cfg.TLS}
+	if c.cfg.Login != nil {
+		var err error
+		if login, err = c.cfg.Login(); err != nil {
+			c.metrics.failures.Inc()
+			return err
+		}
+	}
 	conn := &connection{lost: make(chan struct{})}
 	lost := sync.OnceFunc(func() {
 		// First, so that whoever is told that the connection is lost finds it gone.
@@ -245,7 +282,7 @@ func (c *Client) session(ctx context.Context) error {
 	opts := mqtt.NewClientOptions().
 		SetClientID(c.cfg.ClientID).
 		SetUsername(c.cfg.Username).
-		SetPassword(c.cfg.Password).
+		SetPassword(login.Password).
 		SetProtocolVersion(4).
 		SetCleanSession(!c.cfg.KeepSession).
 		SetAutoAckDisabled(true). // handlers do it
@@ -266,7 +303,7 @@ func (c *Client) session(ctx context.Context) error {
 	}
 	var handshake func() bool // ends the abort of the handshake by ctx
 	opts.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
-		nc, err := c.dial(ctx)
+		nc, err := c.dial(ctx, login.TLS)
 		if err == nil {
 			handshake = context.AfterFunc(ctx, func() { _ = nc.Close() })
 		}
@@ -288,10 +325,7 @@ func (c *Client) session(ctx context.Context) error {
 	}
 	if err := token.Error(); err != nil {
 		c.metrics.failures.Inc()
-		if errors.Is(err, packets.ErrorRefusedIDRejected) {
-			err = fmt.Errorf("the broker refuses the name %s, perhaps because another device is connected with it: %w", c.cfg.ClientID, err)
-		}
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", explain(err, c.cfg.Username))
 	}
 	if err := c.subscribe(ctx, conn); err != nil {
 		conn.mqtt.Disconnect(100)
@@ -311,29 +345,37 @@ func (c *Client) session(ctx context.Context) error {
 		c.conn.Store(nil)
 		c.metrics.connected.Set(0)
 		if err := why.Load(); err != nil {
-			return fmt.Errorf("connection lost: %w", *err)
+			return fmt.Errorf("connection lost: %w", explain(*err, c.cfg.Username))
 		}
 		return errors.New("connection lost")
+	case <-c.renew:
+		c.leave(conn, lost)
+		return errRenew
 	case <-ctx.Done():
-		c.conn.Store(nil)
-		c.metrics.connected.Set(0)
-		// Disconnect sends the packet before it closes; the quiesce time only
-		// bounds that. It fires no lost handler, so whoever waits for a PUBACK
-		// is told here.
-		conn.mqtt.Disconnect(500)
-		lost()
+		c.leave(conn, lost)
 		return ctx.Err()
 	}
 }
 
-func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+// leave says goodbye to the broker.
+func (c *Client) leave(conn *connection, lost func()) {
+	c.conn.Store(nil)
+	c.metrics.connected.Set(0)
+	// Disconnect sends the packet before it closes; the quiesce time only
+	// bounds that. It fires no lost handler, so whoever waits for a PUBACK
+	// is told here.
+	conn.mqtt.Disconnect(500)
+	lost()
+}
+
+func (c *Client) dial(ctx context.Context, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
 	if !c.secure {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", c.broker.Host)
 	}
-	d := tls.Dialer{Config: c.cfg.TLS} // sets ServerName from the host when it is empty
+	d := tls.Dialer{Config: config} // sets ServerName from the host when it is empty
 	return d.DialContext(ctx, "tcp", c.broker.Host)
 }
 

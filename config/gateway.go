@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,6 +48,60 @@ type GatewayBroker struct {
 	// File with the certificates (PEM) that the broker's is checked against;
 	// those of the system when absent.
 	CAFile string `yaml:"ca_file"`
+	// The same certificates themselves.
+	CA string `yaml:"ca"`
+	// The gateway's own certificate (PEM), where it was issued one.
+	Certificate string `yaml:"certificate"`
+	// File with that certificate.
+	CertificateFile string `yaml:"certificate_file"`
+	// Private key (PEM) of the certificate.
+	Key Secret `yaml:"key"`
+	// File with that key.
+	KeyFile string `yaml:"key_file"`
+}
+
+func (b *GatewayBroker) check(c *checker) {
+	if b.URL != "" {
+		c.url("broker.url", b.URL, mqttSchemes...)
+	}
+	one := func(field, value, file string) bool {
+		if value != "" && file != "" {
+			c.fault("broker."+field, "is given beside %s_file: want one of them", field)
+		}
+		return value != "" || file != ""
+	}
+	one("password", string(b.Password), b.PasswordFile)
+	one("ca", b.CA, b.CAFile)
+	certificate, key := one("certificate", b.Certificate, b.CertificateFile), one("key", string(b.Key), b.KeyFile)
+	if certificate && !key {
+		c.fault("broker.key", "is missing: a certificate wants its key")
+	}
+	if key && !certificate {
+		c.fault("broker.certificate", "is missing: a key wants its certificate")
+	}
+}
+
+// ReadTLS is what the gateway shows and trusts, as PEM: its certificate with
+// its key, and the certificates that the broker's is checked against. What is
+// not configured is nil.
+func (b *GatewayBroker) ReadTLS() (certificate, key, ca []byte, err error) {
+	read := func(field, value, file string) []byte {
+		if file == "" {
+			if value == "" {
+				return nil
+			}
+			return []byte(value)
+		}
+		text, openErr := os.ReadFile(file)
+		if openErr != nil {
+			err = errors.Join(err, fmt.Errorf("read broker.%s_file: %w", field, openErr))
+		}
+		return text
+	}
+	certificate = read("certificate", b.Certificate, b.CertificateFile)
+	key = read("key", b.Key.Reveal(), b.KeyFile)
+	ca = read("ca", b.CA, b.CAFile)
+	return certificate, key, ca, err
 }
 
 // ReadPassword is the password at the broker, from the file if one is named;
@@ -245,12 +300,12 @@ func LoadGateway(path string) (*Gateway, error) {
 	if err != nil {
 		return nil, inFile(err, path)
 	}
-	files := []*string{&g.DataDir, &g.Broker.PasswordFile, &g.Broker.CAFile}
+	files := []*string{&g.DataDir, &g.Broker.PasswordFile, &g.Broker.CAFile, &g.Broker.CertificateFile, &g.Broker.KeyFile}
 	if g.Source.Replay != nil {
 		files = append(files, &g.Source.Replay.File)
 	}
 	rebase(filepath.Dir(path), files)
-	if err := checkPrivate(path, []Secret{g.Broker.Password}, g.Broker.PasswordFile); err != nil {
+	if err := checkPrivate(path, []Secret{g.Broker.Password, g.Broker.Key}, g.Broker.PasswordFile, g.Broker.KeyFile); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -288,12 +343,7 @@ func (g *Gateway) Username() string { return string(g.Site) + "/" + string(g.Gat
 
 func (g *Gateway) check(c *checker) {
 	c.tags(reflect.ValueOf(g).Elem(), "")
-	if g.Broker.URL != "" {
-		c.url("broker.url", g.Broker.URL, mqttSchemes...)
-	}
-	if g.Broker.Password != "" && g.Broker.PasswordFile != "" {
-		c.fault("broker.password", "is given beside password_file: want one of them")
-	}
+	g.Broker.check(c)
 	src := &g.Source
 	if src.Modbus != nil && src.Driver != DriverModbus {
 		c.fault("source.modbus", "belongs to the driver modbus: want driver: modbus, or leave it out")

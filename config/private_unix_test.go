@@ -27,6 +27,8 @@ source: {driver: simulate}
 		{"inline, private", "password: geheim", 0o600, 0, ""},
 		{"inline, read by everybody", "password: geheim", 0o644, 0, "%s/gateway.yaml holds a secret and has mode 0644: it is open to everybody; mend it with: chmod 06"},
 		{"inline, written by its group", "password: geheim", 0o620, 0, "mode 0620: it is open to its group; mend it with: chmod 0600 %s/gateway.yaml"},
+		{"key file, read by everybody", "certificate: a, key_file: password", 0o600, 0o644, "%s/password holds a secret and has mode 0644"},
+		{"key inline, read by everybody", "certificate: a, key: geheim", 0o644, 0, "%s/gateway.yaml holds a secret"},
 		{"no secret inline", "password_file: password", 0o644, 0o400, ""},
 		{"file, read by everybody", "password_file: password", 0o644, 0o604, "%s/password holds a secret and has mode 0604: it is open to everybody; mend it with: chmod 0600 %s/password"},
 		{"file that is not there yet", "password_file: absent", 0o644, 0o600, ""},

@@ -95,6 +95,9 @@ type TLS struct {
 	CertFile string `yaml:"cert_file" jsonschema:"required" want:"want the file of the certificate chain"`
 	// Private key, PEM.
 	KeyFile string `yaml:"key_file" jsonschema:"required" want:"want the file of the private key"`
+	// Refuse gateways without a client certificate, which "perrondrukte gateway
+	// add --mtls" issues. A gateway that was given one needs it in any case.
+	RequireClientCertificates bool `yaml:"require_client_certificates"`
 }
 
 // Store is the database of the counts: sqlite unless influx is given.
@@ -332,6 +335,10 @@ func (s *Server) SQLitePath() string {
 	}
 	return filepath.Join(s.DataDir, "perrondrukte.db")
 }
+
+// AuthorityPath is the directory of the small certificate authority that issues
+// the certificates of gateways.
+func (s *Server) AuthorityPath() string { return filepath.Join(s.DataDir, "ca") }
 
 // AccountsPath is the file of users, sessions and gateway credentials.
 func (s *Server) AccountsPath() string { return filepath.Join(s.DataDir, "accounts.db") }

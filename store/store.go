@@ -249,3 +249,16 @@ type User struct {
 
 // A GatewayID names a gateway that has a credential.
 type GatewayID struct{ Site, Gateway string }
+
+// A Credential is what a gateway proves with that it is the one.
+type Credential struct {
+	GatewayID
+	Hash []byte // SHA-256 of its secret
+	// Certificate is the SHA-256 of the client certificate that it has to show
+	// beside; nil when none is asked for.
+	Certificate     []byte
+	CertificateEnds time.Time // zero without a certificate
+	Created         time.Time
+	// Until is when it ends, because another one replaces it; zero for never.
+	Until time.Time
+}

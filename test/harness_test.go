@@ -155,14 +155,34 @@ func (p *process) read(r io.Reader) {
 	}
 }
 
-// waitLog waits for a log line with the message and returns it.
+// text is what the process has printed.
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.raw.String()
+}
+
+// logged are the lines with a message, so far.
+func (p *process) logged(msg string) (out []logLine) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lines {
+		if l.str("msg") == msg {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// waitLog waits for a log line with the message, or any with "", and returns
+// it.
 func (p *process) waitLog(msg string, match func(logLine) bool) logLine {
 	p.t.Helper()
 	deadline := time.After(60 * time.Second)
 	for i := 0; ; {
 		p.mu.Lock()
 		for ; i < len(p.lines); i++ {
-			if l := p.lines[i]; l.str("msg") == msg && (match == nil || match(l)) {
+			if l := p.lines[i]; (msg == "" || l.str("msg") == msg) && (match == nil || match(l)) {
 				p.mu.Unlock()
 				return l
 			}

@@ -22,6 +22,7 @@ package embedded
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,10 +46,19 @@ type Principal struct {
 	Service bool
 }
 
+// A Login is what a client shows of itself.
+type Login struct {
+	Username, Password string
+	// Certificate is the one that the client has proved to hold, verified against
+	// the authorities in Config.TLS; nil without one.
+	Certificate *x509.Certificate
+}
+
 // Credentials tell who a client is. Authenticate must be safe for concurrent
-// use and compare secrets in constant time.
+// use and compare secrets in constant time. Its error is logged as the reason
+// of a refusal; the client learns only that it is refused.
 type Credentials interface {
-	Authenticate(username, password string) (Principal, bool)
+	Authenticate(Login) (Principal, error)
 }
 
 // Config of a broker. Limits that are zero get the default beside them.
@@ -155,7 +165,7 @@ func (b *Broker) Listen() error {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
 	b.listener = &listener{
-		tcp: l, tls: b.cfg.TLS, log: b.cfg.Logger, metrics: b.metrics,
+		tcp: l, tls: b.cfg.TLS, refused: newRarely(time.Minute), log: b.cfg.Logger, metrics: b.metrics,
 		login: b.cfg.LoginTimeout, most: b.cfg.MaxClients + b.cfg.MaxClients/4 + 16,
 		conns: make(map[net.Conn]struct{}),
 	}

@@ -31,18 +31,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type users struct {
 	mu      sync.Mutex
 	revoked map[string]bool
+	// certified asks for a certificate beside the password.
+	certified bool
 }
 
-func (u *users) Authenticate(username, password string) (Principal, bool) {
+func (u *users) Authenticate(l Login) (Principal, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if password != username+"?" || u.revoked[username] {
-		return Principal{}, false
+	if l.Password != l.Username+"?" || u.revoked[l.Username] {
+		return Principal{}, errors.New("wrong password")
 	}
-	if site, gateway, ok := strings.Cut(username, "/"); ok && site != "service" {
-		return Principal{Site: site, Gateway: gateway}, true
+	if u.certified && (l.Certificate == nil || l.Certificate.Subject.CommonName != l.Username) {
+		return Principal{}, errors.New("no certificate of its own")
 	}
-	return Principal{Service: true}, true
+	if site, gateway, ok := strings.Cut(l.Username, "/"); ok && site != "service" {
+		return Principal{Site: site, Gateway: gateway}, nil
+	}
+	return Principal{Service: true}, nil
 }
 
 func (u *users) revoke(name string) {

@@ -1,7 +1,10 @@
 package embedded
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -64,10 +67,14 @@ func (g *guard) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 // OnConnectAuthenticate checks user, password, client id and last will.
 func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	user := string(pk.Connect.Username)
-	p, ok := g.broker.cfg.Credentials.Authenticate(user, string(pk.Connect.Password))
+	login := Login{Username: user, Password: string(pk.Connect.Password), Certificate: certificateOf(cl)}
+	p, err := g.broker.cfg.Credentials.Authenticate(login)
+	if err == nil && !p.consistent(user) {
+		err = errors.New("the credential is of somebody else")
+	}
 	switch {
-	case !ok || !p.consistent(user):
-		g.refuse("credentials", cl)
+	case err != nil:
+		g.refuse("credentials", cl, "error", err)
 	case !mayBear(user, pk.Connect.ClientIdentifier, p.Service):
 		g.refuse("client_id", cl, "client", clip(pk.Connect.ClientIdentifier))
 	case p.Service:
@@ -83,6 +90,18 @@ func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool 
 		return true
 	}
 	return false
+}
+
+// certificateOf is the certificate that a client has proved to hold.
+func certificateOf(cl *mochi.Client) *x509.Certificate {
+	conn, ok := cl.Net.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if state := conn.ConnectionState(); len(state.VerifiedChains) > 0 {
+		return state.PeerCertificates[0]
+	}
+	return nil
 }
 
 // OnSessionEstablish comes before an older connection of the same client is
@@ -144,7 +163,11 @@ func (g *guard) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
 func (g *guard) refuse(reason string, cl *mochi.Client, args ...any) {
 	g.broker.metrics.refused.WithLabelValues(reason).Inc()
 	user := clip(strings.ToValidUTF8(string(cl.Properties.Username), "?"))
-	if n, ok := g.refused.allow(reason + " " + user); ok {
+	key := reason + " " + user
+	if len(args) == 2 && args[0] == "error" { // one that changes is told at once
+		key += fmt.Sprint(" ", args[1])
+	}
+	if n, ok := g.refused.allow(key); ok {
 		args = append([]any{slog.String("reason", reason), slog.String("user", user), slog.String("remote", cl.Net.Remote), slog.Uint64("times", n)}, args...)
 		g.broker.cfg.Logger.Warn("broker refused a client", args...)
 	}

@@ -3,12 +3,17 @@ package embedded
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/listeners"
@@ -27,6 +32,7 @@ type listener struct {
 	most    int
 	log     *slog.Logger
 	metrics *metrics
+	refused *rarely
 
 	mu     sync.Mutex
 	closed bool
@@ -78,10 +84,56 @@ func (l *listener) serve(conn net.Conn, establish listeners.EstablishFn) {
 	_ = conn.SetDeadline(time.Now().Add(l.login))
 	served := conn
 	if l.tls != nil {
-		served = tls.Server(conn, l.tls) // the handshake is part of the first read
+		secure := tls.Server(conn, l.tls)
+		if err := secure.HandshakeContext(context.Background()); err != nil { // bounded by the deadline
+			l.noHandshake(conn, err)
+			linger(conn)
+			return
+		}
+		served = secure
 	}
 	if err := establish(l.ID(), served); err != nil {
 		l.log.Debug("broker connection ended", "remote", conn.RemoteAddr().String(), "error", err)
+	}
+}
+
+// linger lets the client read why it is refused: a connection that is closed
+// with something unread is reset, and the reason is lost with it.
+func linger(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+		_ = tcp.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.CopyN(io.Discard, tcp, 16<<10) // it is the end in any case
+	}
+}
+
+// noHandshake says why a client did not get as far as to say its name.
+func (l *listener) noHandshake(conn net.Conn, err error) {
+	l.metrics.refused.WithLabelValues("tls").Inc()
+	var words, who string
+	var wrong *tls.CertificateVerificationError
+	var invalid x509.CertificateInvalidError
+	var remote *net.OpError
+	switch {
+	case errors.As(err, &wrong) && len(wrong.UnverifiedCertificates) > 0:
+		leaf := wrong.UnverifiedCertificates[0]
+		who = clip(strings.ToValidUTF8(leaf.Subject.CommonName, "?"))
+		words = "its certificate was not issued by this server"
+		if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+			words = "its certificate expired on " + leaf.NotAfter.UTC().Format("2 January 2006")
+			if time.Now().Before(leaf.NotBefore) {
+				words = "its certificate is not valid before " + leaf.NotBefore.UTC().Format("2 January 2006")
+			}
+		}
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		words = "it does not accept the broker's certificate"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		l.log.Debug("broker connection ended before TLS was agreed on", "remote", conn.RemoteAddr().String(), "error", err)
+		return
+	default:
+		words = "it does not speak the same TLS"
+	}
+	if n, ok := l.refused.allow(words + " " + who); ok {
+		l.log.Warn("broker refused a client: "+words, "certificate", who, "remote", conn.RemoteAddr().String(), "error", err, "times", n)
 	}
 }
 

@@ -97,14 +97,14 @@ type server struct {
 	statuses []perron.GatewayStatus
 }
 
-func (s *server) Authenticate(username, password string) (embedded.Principal, bool) {
-	switch username {
-	case "collector":
-		return embedded.Principal{Service: true}, true
-	case "poort/poort-1":
-		return embedded.Principal{Site: "poort", Gateway: "poort-1"}, password == "secret"
+func (s *server) Authenticate(l embedded.Login) (embedded.Principal, error) {
+	switch {
+	case l.Username == "collector":
+		return embedded.Principal{Service: true}, nil
+	case l.Username == "poort/poort-1" && l.Password == "secret":
+		return embedded.Principal{Site: "poort", Gateway: "poort-1"}, nil
 	}
-	return embedded.Principal{}, false
+	return embedded.Principal{}, errors.New("wrong password")
 }
 
 func newServer(t *testing.T) *server {

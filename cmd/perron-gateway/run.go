@@ -34,7 +34,11 @@ func (c *runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	link, err := newLink(g, log)
+	shown, err := newCredential(&g.Broker, log)
+	if err != nil {
+		return err
+	}
+	link, err := newLink(g, shown, log)
 	if err != nil {
 		return err
 	}
@@ -74,6 +78,7 @@ func (c *runCmd) Run(e *env) error {
 			cancel()
 		}
 	})
+	wg.Go(func() { shown.watch(ctx, c.Config, link.Renew) })
 	wg.Go(func() { systemd.Watch(ctx, gw.Ready(), gw.Ping, log) })
 	wg.Go(func() { showSelf(ctx, socketOf(g), gw, log) })
 	if c.Once {

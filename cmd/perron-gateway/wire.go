@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
@@ -158,17 +155,19 @@ func loops(s *perron.Site) (ids []string) {
 }
 
 // newLink is the connection to the broker.
-func newLink(g *config.Gateway, log *slog.Logger) (*broker.Client, error) {
+func newLink(g *config.Gateway, shown *credential, log *slog.Logger) (*broker.Client, error) {
 	cfg, err := linkConfig(g, log)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Login = shown.Login
 	return broker.NewClient(cfg)
 }
 
-// linkConfig says how to connect to the broker, with the gateway's last will.
+// linkConfig says how to connect to the broker, with the gateway's last will and
+// the credential of now.
 func linkConfig(g *config.Gateway, log *slog.Logger) (cfg broker.ClientConfig, err error) {
-	password, err := g.Broker.ReadPassword()
+	shown, err := newCredential(&g.Broker, log)
 	if err != nil {
 		return cfg, err
 	}
@@ -176,21 +175,10 @@ func linkConfig(g *config.Gateway, log *slog.Logger) (cfg broker.ClientConfig, e
 	if err != nil {
 		return cfg, err
 	}
-	cfg = broker.ClientConfig{
-		URL: g.Broker.URL, ClientID: g.Username(), Username: g.Username(), Password: password, Will: will, Logger: log,
-	}
-	if g.Broker.CAFile != "" {
-		text, err := os.ReadFile(g.Broker.CAFile)
-		if err != nil {
-			return cfg, fmt.Errorf("broker.ca_file: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
-			return cfg, fmt.Errorf("broker.ca_file: %s holds no certificate in PEM", g.Broker.CAFile)
-		}
-		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return cfg, nil
+	return broker.ClientConfig{
+		URL: g.Broker.URL, ClientID: g.Username(), Username: g.Username(), Password: shown.login.Password, TLS: shown.login.TLS,
+		Will: will, Logger: log,
+	}, nil
 }
 
 // checkParts finds what is wrong with a configuration beyond its file.
@@ -200,6 +188,14 @@ func checkParts(ctx context.Context, g *config.Gateway) error {
 		return err
 	}
 	if _, err := pulse.New(p.inputs, p.sensors); err != nil {
+		return err
+	}
+	// Of what the file holds itself; other files may be on another machine.
+	inline := config.GatewayBroker{CA: g.Broker.CA, Certificate: g.Broker.Certificate, Key: g.Broker.Key}
+	if inline.Certificate == "" || inline.Key == "" {
+		inline.Certificate, inline.Key = "", ""
+	}
+	if _, err := newCredential(&inline, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	if r, ok := p.source.(*replay.Source); ok && g.Source.Replay.OnError == config.OnErrorRefuse {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
+	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/collector"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/forecast"
@@ -40,6 +42,7 @@ type app struct {
 	store    Store
 	accounts *sqlite.Accounts
 	broker   *embedded.Broker // nil when it is external or another process
+	certs    *certs.Files     // nil when our broker does without TLS
 	secret   string           // password of our own processes at the broker
 	server   *api.Server      // nil without the role api
 	metrics  *metricsServer   // nil without an address for it
@@ -148,14 +151,17 @@ func (a *app) addBroker() (err error) {
 	if a.secret == "" {
 		a.secret, _ = newSecret()
 	}
-	tls, err := serverTLS(a.cfg.Broker.Embedded.TLS)
-	if err != nil {
-		return err
-	}
 	creds := &credentials{accounts: a.accounts, service: sha256.Sum256([]byte(a.secret)), logger: a.logger}
+	var secure *tls.Config
+	if c := a.cfg.Broker.Embedded.TLS; c != nil {
+		if a.certs, err = certs.OpenFiles(c.CertFile, c.KeyFile, a.cfg.AuthorityPath(), time.Now, a.logger); err != nil {
+			return fmt.Errorf("broker.embedded.tls: %w", err)
+		}
+		secure, creds.certified = a.certs.Server(), c.RequireClientCertificates
+	}
 	a.broker, err = embedded.New(embedded.Config{
 		Listen:      a.cfg.Broker.Embedded.Listen,
-		TLS:         tls,
+		TLS:         secure,
 		Credentials: creds,
 		Logger:      a.logger,
 		Registerer:  a.registry,
@@ -168,7 +174,7 @@ func (a *app) addBroker() (err error) {
 	}
 	a.logger.Info("broker listens", "addr", a.broker.Addr())
 	a.parts = append(a.parts, part{"broker", a.broker.Run}, part{"credentials", creds.watch(a.broker.Disconnect)})
-	return nil
+	return a.addExpiry()
 }
 
 // client makes a connection of our own to the broker.
@@ -181,11 +187,8 @@ func (a *app) client(role config.Role) (*broker.Client, error) {
 	}
 	if a.broker != nil {
 		url, user = "tcp://"+a.broker.Addr(), name
-		if c := a.cfg.Broker.Embedded.TLS; c != nil {
-			url = "ssl://" + a.broker.Addr()
-			if tls, err = ownTLS(c); err != nil {
-				return nil, err
-			}
+		if a.certs != nil {
+			url, tls = "ssl://"+a.broker.Addr(), a.certs.Own()
 		}
 	} else {
 		// Two processes of one role must not push each other off the broker. A

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,11 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
+	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
@@ -31,34 +34,73 @@ const (
 type credentials struct {
 	accounts *sqlite.Accounts
 	service  [sha256.Size]byte // hash of the password of our own processes
-	logger   *slog.Logger
+	// certified refuses gateways whose credential has no certificate.
+	certified bool
+	logger    *slog.Logger
 
 	mu sync.Mutex
 	// used is what each gateway last came in with, as a hash.
 	used map[store.GatewayID][sha256.Size]byte
 }
 
+// Reasons of a refusal, for the broker's log.
+var (
+	errNoCredential   = errors.New("it has no credential: it was never issued one, or it was revoked")
+	errWrongPassword  = errors.New("the password is wrong, or was replaced")
+	errNoCertificate  = errors.New("it does not show the client certificate that belongs to its credential")
+	errNoName         = errors.New("the user name is not SITE/GATEWAY")
+	errNotCertified   = errors.New("its credential has no client certificate, which require_client_certificates asks for: issue another with gateway rotate --mtls")
+	errNotLookedUp    = errors.New("the credential cannot be looked up")
+	errServiceRefused = errors.New("the password of the service is wrong")
+)
+
 // Authenticate implements embedded.Credentials.
-func (c *credentials) Authenticate(username, password string) (embedded.Principal, bool) {
-	hash := sha256.Sum256([]byte(password))
-	if username == serviceUser || strings.HasPrefix(username, servicePrefix) {
-		return embedded.Principal{Service: true}, subtle.ConstantTimeCompare(hash[:], c.service[:]) == 1
+func (c *credentials) Authenticate(l embedded.Login) (embedded.Principal, error) {
+	hash := sha256.Sum256([]byte(l.Password))
+	if l.Username == serviceUser || strings.HasPrefix(l.Username, servicePrefix) {
+		if subtle.ConstantTimeCompare(hash[:], c.service[:]) != 1 {
+			return embedded.Principal{}, errServiceRefused
+		}
+		return embedded.Principal{Service: true}, nil
 	}
-	site, gateway, ok := strings.Cut(username, "/")
+	site, gateway, ok := strings.Cut(l.Username, "/")
 	if !ok {
-		return embedded.Principal{}, false
+		return embedded.Principal{}, errNoName
+	}
+	if l.Certificate != nil && l.Certificate.Subject.CommonName != l.Username {
+		return embedded.Principal{}, fmt.Errorf("it shows the certificate of %q", l.Certificate.Subject.CommonName)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	want, err := c.accounts.Gateway(ctx, site, gateway)
+	valid, err := c.accounts.Credentials(ctx, site, gateway)
 	if err != nil {
-		if !errors.Is(err, store.ErrNotFound) {
-			c.logger.Error("cannot look up a gateway's credential", "site", site, "gateway", gateway, "error", err)
-		}
-		return embedded.Principal{}, false
+		c.logger.Error("cannot look up a gateway's credential", "site", site, "gateway", gateway, "error", err)
+		return embedded.Principal{}, errNotLookedUp
 	}
-	if subtle.ConstantTimeCompare(hash[:], want) != 1 {
-		return embedded.Principal{}, false
+	if len(valid) == 0 {
+		return embedded.Principal{}, errNoCredential
+	}
+	at := slices.IndexFunc(valid, func(v store.Credential) bool { return subtle.ConstantTimeCompare(hash[:], v.Hash) == 1 })
+	if at < 0 {
+		return embedded.Principal{}, errWrongPassword
+	}
+	switch want := valid[at].Certificate; {
+	case want == nil && c.certified:
+		return embedded.Principal{}, errNotCertified
+	case want != nil && l.Certificate == nil:
+		return embedded.Principal{}, errNoCertificate
+	case want != nil:
+		if print := certs.Fingerprint(l.Certificate); !bytes.Equal(print[:], want) {
+			return embedded.Principal{}, errNoCertificate
+		}
+	}
+	if at < len(valid)-1 { // it is used, so the ones before it end
+		if err := c.accounts.UseCredential(ctx, site, gateway, hash[:]); err != nil {
+			// They end by themselves, only later.
+			c.logger.Error("cannot end a credential that was replaced", "site", site, "gateway", gateway, "error", err)
+		} else {
+			c.logger.Info("a gateway uses its new credential; the one before has ended", "site", site, "gateway", gateway)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +108,7 @@ func (c *credentials) Authenticate(username, password string) (embedded.Principa
 		c.used = make(map[store.GatewayID][sha256.Size]byte)
 	}
 	c.used[store.GatewayID{Site: site, Gateway: gateway}] = hash
-	return embedded.Principal{Site: site, Gateway: gateway}, true
+	return embedded.Principal{Site: site, Gateway: gateway}, nil
 }
 
 // cutEvery is how long a connection may outlive its credential. Credentials are
@@ -97,14 +139,14 @@ func (c *credentials) cut(ctx context.Context, disconnect func(site, gateway str
 	used := maps.Clone(c.used)
 	c.mu.Unlock()
 	for id, hash := range used {
-		want, err := c.accounts.Gateway(ctx, id.Site, id.Gateway)
-		switch {
-		case err != nil && !errors.Is(err, store.ErrNotFound):
+		valid, err := c.accounts.Credentials(ctx, id.Site, id.Gateway)
+		if err != nil {
 			if ctx.Err() == nil {
 				c.logger.Error("cannot look up a gateway's credential", "site", id.Site, "gateway", id.Gateway, "error", err)
 			}
 			return // it says nothing about anybody
-		case err == nil && subtle.ConstantTimeCompare(hash[:], want) == 1:
+		}
+		if slices.ContainsFunc(valid, func(v store.Credential) bool { return subtle.ConstantTimeCompare(hash[:], v.Hash) == 1 }) {
 			continue
 		}
 		c.mu.Lock()
@@ -127,13 +169,4 @@ func newSecret() (secret string, hash [sha256.Size]byte) {
 	rand.Read(b[:]) // never fails
 	secret = base64.RawURLEncoding.EncodeToString(b[:])
 	return secret, sha256.Sum256([]byte(secret))
-}
-
-// issueGateway stores a new credential and returns its password.
-func issueGateway(ctx context.Context, accounts *sqlite.Accounts, site, gateway string) (string, error) {
-	secret, hash := newSecret()
-	if err := accounts.SetGateway(ctx, site, gateway, hash[:]); err != nil {
-		return "", fmt.Errorf("store the credential of %s/%s: %w", site, gateway, err)
-	}
-	return secret, nil
 }

@@ -1,23 +1,35 @@
 package main
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/template"
+	"time"
 
+	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
 type gatewayCmd struct {
-	Add    gatewayAddCmd    `cmd:"" help:"Issue a credential (a new one replaces the old) and print the finished gateway configuration."`
+	Add    gatewayAddCmd    `cmd:"" help:"Issue a credential (a new one replaces the old at once) and print the finished gateway configuration."`
+	Rotate gatewayRotateCmd `cmd:"" help:"Issue another credential beside the one in use, which ends when the new one is used, and print the section broker of the gateway's configuration."`
 	List   gatewayListCmd   `cmd:"" help:"List the gateways that have a credential."`
-	Revoke gatewayRevokeCmd `cmd:"" help:"End a credential; the gateway is refused, and cut off if it is connected."`
+	Revoke gatewayRevokeCmd `cmd:"" help:"End all credentials of a gateway; it is refused, and cut off if it is connected."`
 }
 
-type gatewayAddCmd struct {
+// issueFlags are what issuing a credential takes.
+type issueFlags struct {
 	configFlag
 	SecretOnly bool   `help:"Print the password alone."`
 	Output     string `short:"o" placeholder:"FILE" help:"Write to this file, which only you can read, instead of printing."`
@@ -26,7 +38,113 @@ type gatewayAddCmd struct {
 	Name       string `arg:"" help:"Gateway id, as configured."`
 }
 
-func (c *gatewayAddCmd) Run(e *env) (err error) {
+// An issued credential is shown once and not kept.
+type issued struct {
+	store.Credential
+	secret string
+	pair   certs.Pair // empty without a certificate
+}
+
+// write opens what the credential is written to and issues it only then: a
+// password that cannot be written is lost, and the one that it replaces as well.
+func (c *issueFlags) write(e *env, mtls bool, save func(*sqlite.Accounts, issued) error, show func(io.Writer, issued) error) (err error) {
+	cfg, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	if mtls && c.SecretOnly {
+		return errors.New("--secret-only cannot show a certificate: leave it out")
+	}
+	out := e.stdout
+	if c.Output != "" {
+		f, openErr := secretFile(c.Output)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	var authority string
+	if mtls {
+		if b := cfg.Broker.Embedded; b == nil || b.TLS == nil {
+			return fmt.Errorf("--mtls: a client certificate wants broker.embedded.tls in %s", c.Config)
+		}
+		authority = cfg.AuthorityPath()
+	}
+	accounts, err := c.openAccounts(e.ctx)
+	if err != nil {
+		return err
+	}
+	i, err := newCredential(c.Site, c.Name, authority, time.Now())
+	if err == nil {
+		err = save(accounts, i)
+	}
+	if err := errors.Join(err, accounts.Close()); err != nil {
+		return err
+	}
+	if c.SecretOnly {
+		_, err := fmt.Fprintln(out, i.secret)
+		return err
+	}
+	return show(out, i)
+}
+
+// writeCounter is write for a device that ESPHome runs on.
+func (c *issueFlags) writeCounter(e *env, cfg *config.Server, counter *config.Counters, save func(*sqlite.Accounts, issued) error) error {
+	var values map[string]any
+	if !c.SecretOnly { // before anything is issued
+		address, _, err := brokerAddress(e, cfg, c.Broker)
+		if err != nil {
+			return err
+		}
+		if values, err = esphomeValues(counter, c.Site, address); err != nil {
+			return err
+		}
+	}
+	return c.write(e, false, save, func(w io.Writer, i issued) error {
+		values["Secret"] = i.secret
+		return esphomeYAML.Execute(w, values)
+	})
+}
+
+// newCredential makes a password and, with the folder of an authority, a
+// certificate.
+func newCredential(site, gateway, authority string, now time.Time) (issued, error) {
+	secret, hash := newSecret()
+	i := issued{Credential: store.Credential{GatewayID: store.GatewayID{Site: site, Gateway: gateway}, Hash: hash[:]}, secret: secret}
+	if authority == "" {
+		return i, nil
+	}
+	a, err := certs.OpenAuthority(authority, now)
+	if err != nil {
+		return issued{}, err
+	}
+	if i.pair, err = a.Issue(site+"/"+gateway, now); err != nil {
+		return issued{}, err
+	}
+	print := certs.Fingerprint(i.pair.Leaf)
+	i.Certificate, i.CertificateEnds = print[:], i.pair.Leaf.NotAfter
+	return i, nil
+}
+
+// issueGateway stores a new credential without a certificate and returns its
+// password.
+func issueGateway(ctx context.Context, accounts *sqlite.Accounts, site, gateway string) (string, error) {
+	i, err := newCredential(site, gateway, "", time.Now())
+	if err != nil {
+		return "", err
+	}
+	return i.secret, accounts.SetCredential(ctx, i.Credential)
+}
+
+type gatewayAddCmd struct {
+	issueFlags
+	MTLS    bool     `name:"mtls" help:"Issue a client certificate as well, which the gateway then has to show."`
+	Sensors []string `placeholder:"SENSOR" help:"The sensors that are wired to this gateway; all of the site without."`
+	Gates   []string `placeholder:"GATE" help:"The gates whose sensors are wired to this gateway."`
+}
+
+func (c *gatewayAddCmd) Run(e *env) error {
 	cfg, err := config.LoadServer(c.Config)
 	if err != nil {
 		return err
@@ -43,47 +161,122 @@ func (c *gatewayAddCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	broker := c.Broker
-	if broker == "" {
-		broker = cfg.BrokerURL()
-	}
-	if !strings.Contains(broker, "://") {
-		broker = "tcp://" + broker
-	}
-	values := map[string]any{"Site": site, "Name": c.Name, "Broker": broker}
-	if counter != nil && !c.SecretOnly {
-		if values, err = esphomeValues(counter, c.Site, broker); err != nil {
-			return err
+	if counter != nil {
+		if c.MTLS {
+			return fmt.Errorf("--mtls: %s/%s is a counter, which has no place for a certificate", c.Site, c.Name)
 		}
+		return c.writeCounter(e, cfg, counter, func(a *sqlite.Accounts, i issued) error { return a.SetCredential(e.ctx, i.Credential) })
 	}
-	// Before anything is issued: a password that cannot be written is lost, and
-	// the one that it replaces as well.
-	out := e.stdout
-	if c.Output != "" {
-		f, openErr := secretFile(c.Output)
-		if openErr != nil {
-			return openErr
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
-	}
-	accounts, err := c.openAccounts(e.ctx)
+	sensors, err := wired(cfg, site, c.Sensors, c.Gates, c.SecretOnly)
 	if err != nil {
 		return err
 	}
-	secret, err := issueGateway(e.ctx, accounts, c.Site, c.Name)
+	return c.write(e, c.MTLS,
+		func(a *sqlite.Accounts, i issued) error { return a.SetCredential(e.ctx, i.Credential) },
+		func(w io.Writer, i issued) error {
+			broker, err := brokerSection(e, cfg, c.Broker, i)
+			if err != nil {
+				return err
+			}
+			return gatewayYAML.Execute(w, map[string]any{"Site": site, "Name": c.Name, "Broker": broker, "Sensors": sensors})
+		})
+}
+
+type gatewayRotateCmd struct {
+	issueFlags
+	MTLS  *bool         `name:"mtls" negatable:"" help:"Issue a client certificate as well, or none; as before without."`
+	Grace time.Duration `default:"168h" help:"How long the credential in use stays valid at most (${default})."`
+}
+
+func (c *gatewayRotateCmd) Run(e *env) error {
+	if c.Grace <= 0 || c.Grace > 90*24*time.Hour {
+		return fmt.Errorf("--grace %v: want up to 2160h, which is 90 days", c.Grace)
+	}
+	cfg, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	accounts, err := openAccounts(e.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	before, err := accounts.Credentials(e.ctx, c.Site, c.Name)
 	if err := errors.Join(err, accounts.Close()); err != nil {
 		return err
 	}
-	if c.SecretOnly {
-		_, err := fmt.Fprintln(out, secret)
+	if len(before) == 0 {
+		return fmt.Errorf("%s/%s has no credential to rotate: issue one with perrondrukte gateway add", c.Site, c.Name)
+	}
+	mtls := before[0].Certificate != nil
+	if c.MTLS != nil {
+		mtls = *c.MTLS
+	}
+	until := time.Now().Add(c.Grace)
+	counter, err := counterOf(cfg, c.Site, c.Name)
+	if err != nil {
 		return err
 	}
-	values["Secret"] = secret
 	if counter != nil {
-		return esphomeYAML.Execute(out, values)
+		return c.writeCounter(e, cfg, counter, func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) })
 	}
-	return gatewayYAML.Execute(out, values)
+	return c.write(e, mtls,
+		func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) },
+		func(w io.Writer, i issued) error {
+			broker, err := brokerSection(e, cfg, c.Broker, i)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(w, `# Replaces the section broker in the configuration of gateway %s/%s, which takes it
+# in without a restart. What it has now is valid until this is used, at the
+# latest until %s.
+%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04"), broker)
+			return err
+		})
+}
+
+// wired are the sensors of a gateway, in the order of the site, without those
+// that are configured to be a counter's. With several gateways somebody has to
+// say which one has which.
+func wired(cfg *config.Server, site *perron.Site, sensors, gates []string, unneeded bool) ([]string, error) {
+	all, gateways := gatewayInputs(site), slices.Clone(site.Gateways)
+	for _, s := range cfg.Sites {
+		for _, c := range s.Counters {
+			if string(s.ID) != site.ID {
+				continue
+			}
+			gateways = slices.DeleteFunc(gateways, func(id string) bool { return id == string(c.ID) })
+			for _, counted := range c.Sensors {
+				all = slices.DeleteFunc(all, func(id string) bool { return id == string(counted.Sensor) })
+			}
+		}
+	}
+	if len(sensors) == 0 && len(gates) == 0 {
+		if len(gateways) > 1 && !unneeded {
+			return nil, fmt.Errorf("site %q has %d gateways (%s): say what is wired to this one, with --sensors or --gates; its sensors are %s, and its gates %s",
+				site.ID, len(gateways), strings.Join(gateways, ", "), strings.Join(all, ","), strings.Join(gateIDs(site), ","))
+		}
+		return all, nil
+	}
+	for _, s := range sensors {
+		if !slices.Contains(all, s) {
+			return nil, fmt.Errorf("--sensors: site %q has no sensor %q; it has %s", site.ID, s, strings.Join(all, ","))
+		}
+	}
+	for _, id := range gates {
+		i := slices.IndexFunc(site.Gates, func(g perron.Gate) bool { return g.ID == id })
+		if i < 0 {
+			return nil, fmt.Errorf("--gates: site %q has no gate %q; it has %s", site.ID, id, strings.Join(gateIDs(site), ","))
+		}
+		sensors = append(sensors, site.Gates[i].Sensors...)
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return !slices.Contains(sensors, s) }), nil
+}
+
+func gateIDs(site *perron.Site) (ids []string) {
+	for _, g := range site.Gates {
+		ids = append(ids, g.ID)
+	}
+	return ids
 }
 
 // secretFile opens a file for writing that nobody but its owner can read, also
@@ -105,28 +298,74 @@ func secretFile(path string) (*os.File, error) {
 var gatewayYAML = template.Must(template.New("gateway").Funcs(template.FuncMap{
 	"pin":       func(i int) string { return wiringPins[i%len(wiringPins)] },
 	"direction": sensorDirection,
-	"list":      gatewayInputs,
+	"has":       func(all []string, s string) bool { return slices.Contains(all, s) },
 }).Parse(`# Gateway {{.Name}} at {{.Site.Name}}. Keep this file readable by the gateway alone: it holds its password.
 site: {{.Site.ID}}
 gateway: {{.Name}}
 data_dir: /var/lib/perron-gateway
-broker:
-  url: {{.Broker}}
-  password: {{.Secret}}
-source:
+{{.Broker}}source:
   driver: gpio
 inputs:
-{{- range $i, $s := list .Site}}
+{{- range $i, $s := .Sensors}}
   - {id: {{$s}}, pin: {{pin $i}}, pull: up, active: low, debounce: 10ms}
 {{- end}}
 sensors:
-{{- range .Site.Gates}}{{range .Sensors}}
+{{- range .Site.Gates}}{{range .Sensors}}{{if has $.Sensors .}}
   - {id: {{.}}, type: pulse, input: {{.}}, direction: {{direction .}}, min_headway: 800ms}
-{{- end}}{{end}}
-{{- range .Site.QueueLoops}}
+{{- end}}{{end}}{{end}}
+{{- range .Site.QueueLoops}}{{if has $.Sensors .Sensor}}
   - {id: {{.Sensor}}, type: presence, input: {{.Sensor}}, stuck_after: 30m}
-{{- end}}
+{{- end}}{{end}}
 `))
+
+// brokerAddress is where a device finds the broker, and what it has to trust
+// there, in PEM; nothing when the system of the device does already.
+func brokerAddress(e *env, cfg *config.Server, address string) (_ string, ca []byte, err error) {
+	var leaf *x509.Certificate
+	if b := cfg.Broker.Embedded; b != nil && b.TLS != nil {
+		if leaf, ca, err = certs.Shown(b.TLS.CertFile); err != nil {
+			return "", nil, fmt.Errorf("broker.embedded.tls: %w", err)
+		}
+	}
+	scheme := "tcp://"
+	if leaf != nil {
+		scheme = "ssl://"
+	}
+	switch {
+	case address == "":
+		address = cfg.BrokerURL()
+		if u, err := url.Parse(address); err == nil && leaf != nil && leaf.VerifyHostname(u.Hostname()) != nil && len(leaf.DNSNames) > 0 {
+			address = scheme + net.JoinHostPort(leaf.DNSNames[0], u.Port())
+		}
+	case !strings.Contains(address, "://"):
+		address = scheme + address
+	}
+	if u, err := url.Parse(address); err == nil && leaf != nil {
+		if err := leaf.VerifyHostname(u.Hostname()); err != nil {
+			fmt.Fprintf(e.stderr, "warning: the gateway will refuse the broker: its certificate is not for %s; give its address with --broker (%v)\n", u.Hostname(), err)
+		}
+	}
+	return address, ca, nil
+}
+
+// brokerSection is the section broker of a gateway's configuration.
+func brokerSection(e *env, cfg *config.Server, address string, i issued) (string, error) {
+	address, ca, err := brokerAddress(e, cfg, address)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "broker:\n  url: %s\n  password: %s\n", address, i.secret)
+	block := func(key string, value []byte) {
+		if len(value) > 0 {
+			fmt.Fprintf(&text, "  %s: |\n    %s\n", key, strings.ReplaceAll(strings.TrimSpace(string(value)), "\n", "\n    "))
+		}
+	}
+	block("ca", ca)
+	block("certificate", i.pair.Certificate)
+	block("key", i.pair.Key)
+	return text.String(), nil
+}
 
 // wiringPins are free of every bus on the 40-pin header.
 var wiringPins = []string{"GPIO17", "GPIO27", "GPIO22", "GPIO23", "GPIO24", "GPIO25", "GPIO5", "GPIO6", "GPIO16", "GPIO26"}
@@ -161,9 +400,17 @@ func (c *gatewayListCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	gateways, err := accounts.Gateways(e.ctx)
-	for _, g := range gateways {
-		fmt.Fprintf(e.stdout, "%s/%s\n", g.Site, g.Gateway)
+	all, err := accounts.Gateways(e.ctx)
+	for _, c := range all {
+		fmt.Fprintf(e.stdout, "%s/%s", c.Site, c.Gateway)
+		if !c.Until.IsZero() {
+			fmt.Fprintf(e.stdout, ", being replaced, valid until %s", c.Until.In(perron.Amsterdam).Format("2 January 2006, 15:04"))
+		}
+		if c.Certificate != nil {
+			words, _ := certs.LeftUntil(c.CertificateEnds, time.Now())
+			fmt.Fprintf(e.stdout, ", with a certificate that %s", words)
+		}
+		fmt.Fprintln(e.stdout)
 	}
 	return errors.Join(err, accounts.Close())
 }

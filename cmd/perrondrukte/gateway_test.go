@@ -53,7 +53,7 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer accounts.Close()
-	want, err := accounts.Gateway(t.Context(), "poort", "poort-1")
+	want, err := accounts.Credentials(t.Context(), "poort", "poort-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 	if _, err := add("--output", filepath.Join(dir, "absent", "poort-1.yaml")); err == nil {
 		t.Error("written into a folder that is not there")
 	}
-	if now, err := accounts.Gateway(t.Context(), "poort", "poort-1"); err != nil || !bytes.Equal(now, want) {
+	if now, err := accounts.Credentials(t.Context(), "poort", "poort-1"); err != nil || len(now) != 1 || !bytes.Equal(now[0].Hash, want[0].Hash) {
 		t.Errorf("the password that was in use is replaced by one that nobody has (%v)", err)
 	}
 }

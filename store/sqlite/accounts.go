@@ -89,45 +89,6 @@ func (a *Accounts) Users(ctx context.Context) ([]store.User, error) {
 	return out, nil
 }
 
-// SetGateway gives a gateway a credential, in place of the one it has.
-// secretHash is the SHA-256 of its secret.
-func (a *Accounts) SetGateway(ctx context.Context, site, gateway string, secretHash []byte) error {
-	_, err := a.exec(ctx, "INSERT INTO credential (site, gateway, hash) VALUES (?,?,?) ON CONFLICT (site, gateway) DO UPDATE SET hash = excluded.hash",
-		site, gateway, secretHash)
-	if err != nil {
-		return fmt.Errorf("set credential of gateway %s/%s: %w", site, gateway, err)
-	}
-	return nil
-}
-
-// Gateway returns the SHA-256 of a gateway's secret, or [store.ErrNotFound].
-func (a *Accounts) Gateway(ctx context.Context, site, gateway string) (secretHash []byte, err error) {
-	err = a.reader.QueryRowContext(ctx, "SELECT hash FROM credential WHERE site = ? AND gateway = ?", site, gateway).Scan(&secretHash)
-	if err != nil {
-		return nil, fmt.Errorf("gateway %s/%s: %w", site, gateway, a.missing(ctx, err))
-	}
-	return secretHash, nil
-}
-
-// RemoveGateway takes the credential of a gateway away, or is
-// [store.ErrNotFound].
-func (a *Accounts) RemoveGateway(ctx context.Context, site, gateway string) error {
-	n, err := a.exec(ctx, "DELETE FROM credential WHERE site = ? AND gateway = ?", site, gateway)
-	return changed("remove gateway", site+"/"+gateway, n, err, store.ErrNotFound)
-}
-
-// Gateways lists the gateways that have a credential, by site, then name.
-func (a *Accounts) Gateways(ctx context.Context) ([]store.GatewayID, error) {
-	out, err := query(ctx, a.reader, "SELECT site, gateway FROM credential ORDER BY site, gateway", nil,
-		func(rows *sql.Rows) (g store.GatewayID, err error) {
-			return g, rows.Scan(&g.Site, &g.Gateway)
-		})
-	if err != nil {
-		return nil, fmt.Errorf("list gateways: %w", err)
-	}
-	return out, nil
-}
-
 // Ping reads from the file.
 func (a *Accounts) Ping(ctx context.Context) error {
 	var n int

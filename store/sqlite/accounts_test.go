@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -60,21 +59,6 @@ func TestAccounts(t *testing.T) {
 	want(a.RemoveUser(ctx, "bob"), nil)
 	want(a.RemoveUser(ctx, "bob"), store.ErrNotFound)
 
-	want(a.SetGateway(ctx, "poort", "gate-1", []byte("old")), nil)
-	want(a.SetGateway(ctx, "poort", "gate-1", []byte("new")), nil)
-	want(a.SetGateway(ctx, "haven", "gate-1", []byte("other")), nil)
-	if h, err := a.Gateway(ctx, "poort", "gate-1"); err != nil || !bytes.Equal(h, []byte("new")) {
-		t.Errorf("gateway: %q, %v", h, err)
-	}
-	gateways, err := a.Gateways(ctx)
-	if d := cmp.Diff([]store.GatewayID{{Site: "haven", Gateway: "gate-1"}, {Site: "poort", Gateway: "gate-1"}}, gateways); d != "" || err != nil {
-		t.Errorf("gateways: %v\n%s", err, d)
-	}
-	want(a.RemoveGateway(ctx, "haven", "gate-1"), nil)
-	want(a.RemoveGateway(ctx, "haven", "gate-1"), store.ErrNotFound)
-	_, err = a.Gateway(ctx, "haven", "gate-1")
-	want(err, store.ErrNotFound)
-
 	s := a.Sessions()
 	want(s.CommitCtx(ctx, "t1", []byte("one"), now.Add(time.Hour)), nil)
 	want(s.CommitCtx(ctx, "t2", []byte("two"), now.Add(2*time.Hour)), nil)
@@ -126,7 +110,7 @@ func TestOneFile(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		for i := range 50 {
-			if err := a.SetGateway(ctx, "poort", "gate-1", []byte{byte(i)}); err != nil {
+			if err := a.SetCredential(ctx, store.Credential{GatewayID: store.GatewayID{Site: "poort", Gateway: "gate-1"}, Hash: []byte{byte(i)}}); err != nil {
 				done <- err
 				return
 			}

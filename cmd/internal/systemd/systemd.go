@@ -23,6 +23,7 @@ func Watch(ctx context.Context, ready <-chan struct{}, alive func(context.Contex
 	if every == 0 {
 		every = time.Minute
 	}
+	told := false
 	ok := func() bool {
 		within, cancel := context.WithTimeout(ctx, every)
 		defer cancel()
@@ -30,8 +31,12 @@ func Watch(ctx context.Context, ready <-chan struct{}, alive func(context.Contex
 		if err == nil {
 			return true
 		}
-		if ctx.Err() == nil { // being stopped is no fault
+		switch {
+		case ctx.Err() != nil: // being stopped is no fault
+		case told:
 			log.Error("no progress", "error", err)
+		default:
+			log.Debug("not ready yet", "error", err)
 		}
 		return false
 	}
@@ -40,7 +45,6 @@ func Watch(ctx context.Context, ready <-chan struct{}, alive func(context.Contex
 			log.Warn("systemd cannot be told", "state", state, "error", err)
 		}
 	}
-	told := false
 	if ready != nil {
 		select {
 		case <-ready:
