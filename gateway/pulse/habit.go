@@ -54,6 +54,7 @@ type habit struct {
 
 	since   time.Time // of the first passage
 	shares  [24]share
+	all     share       // their sum
 	run     [24]float64 // traffic since the last own passage, which is no part of shares yet
 	missing float64     // own passages that this traffic should have come with
 	pause   float64     // the most that ever were missing
@@ -153,47 +154,49 @@ func (h *habit) event(at time.Time) {
 	h.lack, h.upto = 0, at
 }
 
-// all is the share over all hours.
-func (h *habit) all() (s share) {
-	for _, one := range h.shares {
-		s.Own += one.Own
-		s.Traffic += one.Traffic
-	}
-	return s
+// learn adds to what is known of an hour of the day.
+func (h *habit) learn(hour int, own, traffic float64) {
+	s := &h.shares[hour]
+	before := *s
+	*s = s.add(own, traffic)
+	h.all.Own += s.Own - before.Own
+	h.all.Traffic += s.Traffic - before.Traffic
 }
 
-// passage notes a passage of the sensor itself.
-func (h *habit) passage(at time.Time) {
+// hour is the hour of the day, and what shares go by.
+func hour(t time.Time) int { return t.In(perron.Amsterdam).Hour() }
+
+// passage notes a passage of the sensor itself, in an hour of the day.
+func (h *habit) passage(at time.Time, hour int) {
 	if h.since.IsZero() {
 		h.since = at
 	}
 	// A fault teaches no more than a little.
 	h.pause = max(h.pause*missingDecay, min(h.missing, max(missingRank*h.pause, missingBeside)))
 	for i, n := range h.run {
-		h.shares[i] = h.shares[i].add(0, n)
+		if n > 0 {
+			h.learn(i, 0, n)
+			h.run[i] = 0
+		}
 	}
-	h.run, h.missing = [24]float64{}, 0
-	i := at.In(perron.Amsterdam).Hour()
-	h.shares[i] = h.shares[i].add(1, 1)
+	h.missing = 0
+	h.learn(hour, 1, 1)
 }
 
 // beside notes a passage of another sensor at the gateway.
-func (h *habit) beside(at time.Time) {
+func (h *habit) beside(hour int) {
 	if h.since.IsZero() {
 		return
 	}
-	i := at.In(perron.Amsterdam).Hour()
-	h.run[i]++
-	all := h.all()
-	if all.Own < knownPassages {
-		return
+	h.run[hour]++
+	if h.all.Own >= knownPassages {
+		h.missing += h.part(hour)
 	}
-	h.missing += h.part(i, all)
 }
 
 // part is the share of an hour of the day: what is known of it, else the less
 // of the share of all hours and that of the last hour before that is known.
-func (h *habit) part(hour int, all share) float64 {
+func (h *habit) part(hour int) float64 {
 	for back := range 24 {
 		s := h.shares[(hour+24-back)%24]
 		switch {
@@ -201,10 +204,10 @@ func (h *habit) part(hour int, all share) float64 {
 		case back == 0:
 			return s.part()
 		default:
-			return min(s.part(), all.part())
+			return min(s.part(), h.all.part())
 		}
 	}
-	return all.part()
+	return h.all.part()
 }
 
 // alone says that the others go on as ever and this sensor does not.
@@ -215,7 +218,7 @@ func (h *habit) alone(now time.Time) bool {
 
 // known says whether there is anything to judge by.
 func (h *habit) known() bool {
-	return h.all().Own >= knownPassages || slices.ContainsFunc(h.hours[:], func(weeks []uint16) bool { return len(weeks) >= 2 })
+	return h.all.Own >= knownPassages || slices.ContainsFunc(h.hours[:], func(weeks []uint16) bool { return len(weeks) >= 2 })
 }
 
 // savedHabit is a habit as it is kept.
@@ -267,7 +270,10 @@ func (m *Machine) Recall(habits []byte) error {
 	for _, s := range m.sensors {
 		if saved, ok := all[s.ID]; ok && s.health.habit != nil {
 			h := s.health.habit
-			h.hours, h.shares, h.pause, h.since = saved.Hours, saved.Shares, saved.Pause, saved.Since
+			h.hours, h.pause, h.since = saved.Hours, saved.Pause, saved.Since
+			for i, known := range saved.Shares {
+				h.learn(i, known.Own, known.Traffic)
+			}
 		}
 	}
 	return nil

@@ -404,13 +404,14 @@ func (m *Machine) beside(s *sensor, e perron.Event) {
 		return
 	}
 	s.beside = e.Time
+	at := hour(e.Time)
 	for _, o := range m.sensors {
 		switch h := o.health.habit; {
 		case h == nil:
 		case o == s:
-			h.passage(e.Time)
+			h.passage(e.Time, at)
 		default:
-			h.beside(e.Time)
+			h.beside(at)
 		}
 	}
 }
