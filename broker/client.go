@@ -391,9 +391,10 @@ func (c *Client) subscribe(ctx context.Context, conn *connection) error {
 	for _, s := range c.subscriptions {
 		filters[s.filter] = 1 // QoS
 	}
-	token := conn.mqtt.SubscribeMultiple(filters, nil)
 	timer := time.NewTimer(c.cfg.ConnectTimeout)
 	defer timer.Stop()
+again:
+	token := conn.mqtt.SubscribeMultiple(filters, nil)
 	select {
 	case <-token.Done():
 	case <-timer.C:
@@ -413,12 +414,20 @@ func (c *Client) subscribe(ctx context.Context, conn *connection) error {
 	}
 	granted := t.Result()
 	for filter := range filters {
-		if code, ok := granted[filter]; !ok || code > 2 {
+		switch code, ok := granted[filter]; {
+		case code == identifierInUse:
+			goto again // with the next identifier, until the time is over
+		case !ok || code > 2:
 			return fmt.Errorf("subscribe to %s: the broker refuses (code %#x)", filter, code)
 		}
 	}
 	return nil
 }
+
+// identifierInUse is what the broker inside the server answers to a SUBSCRIBE
+// whose identifier is that of a message which a kept session still has to
+// deliver. A new connection begins with the same identifier each time.
+const identifierInUse = 0x91
 
 // Publish sends a message with QoS 1 and returns nil only after the broker has
 // confirmed it on the connection that it was sent on. That says that the

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/perrondrukte/perrondrukte/broker"
 )
 
@@ -108,11 +110,47 @@ func TestDeviceTellsItsCounters(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	for i, topic := range []string{broker.CountersTopic("poort", "esp-2"), broker.CountersTopic("haven", "esp-1"), "application/a/device/d/event/up"} {
-		r.up(esp)
-		if err := esp.Publish(t.Context(), broker.Message{Topic: topic, Payload: []byte("9"), Retained: true}); err == nil {
-			t.Errorf("it may publish to %s", topic)
-		}
-		r.refused("publish", float64(i+1))
+		within(t, 5*time.Second, "refused for publish to "+topic, func() bool {
+			r.up(esp)
+			if err := esp.Publish(t.Context(), broker.Message{Topic: topic, Payload: []byte("9"), Retained: true}); err == nil {
+				t.Errorf("it may publish to %s", topic)
+			}
+			return testutil.ToFloat64(r.metrics.refused.WithLabelValues("publish")) >= float64(i+1)
+		})
 	}
 	nothing(t, got)
+}
+
+// TestKeptSessionWithEveryIdentifier comes back to a session that has messages
+// under the identifiers with which a new connection begins.
+func TestKeptSessionWithEveryIdentifier(t *testing.T) {
+	r := start(t, nil)
+	source := r.up(r.client("service/source", nil, nil))
+	const messages = 20
+	for life := range 2 {
+		got := make(chan func(), 2*messages)
+		c, err := broker.NewClient(broker.ClientConfig{
+			URL: r.url, ClientID: "service/consumer", Username: "service/consumer", Password: "service/consumer?",
+			KeepSession: true, Logger: testLog(t), MinBackoff: 5 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Consume("application/+/device/+/event/up", func(_ broker.Message, done func()) { got <- done })
+		ctx, cancel := context.WithCancel(r.ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = c.Run(ctx)
+		}()
+		r.up(c)
+		if life == 0 {
+			for i := range messages {
+				publish(t, source, "application/a/device/d/event/up", fmt.Sprint(i), false)
+			}
+		}
+		within(t, 5*time.Second, "all of them", func() bool { return len(got) >= messages })
+		cancel() // with all of them in hand
+		<-ended
+	}
 }
