@@ -32,8 +32,6 @@ type Model struct {
 	far     []fit // by leads, from 1 on
 	rate    float64
 
-	remembers bool // the queue was known in most of the past
-
 	queues  map[int64]float64 // vehicles waiting at the start of a quarter, by its Unix time
 	typical map[int][]perron.Slot
 	luck    [][]float64
