@@ -41,6 +41,12 @@ func rowError(row int, format string, args ...any) *RowError {
 // Rows must rise in time and lie on a grid; an hour may be counted twice, when
 // the clock is put back; the error is a *RowError otherwise.
 func Backtest(rows []Row, testFrom int, horizons []int, each func(Quantiles) error) error {
+	return BacktestWithout(0, rows, testFrom, horizons, each)
+}
+
+// BacktestWithout is [Backtest] by a model from which parts are left out, to
+// see what they are worth.
+func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each func(Quantiles) error) error {
 	if testFrom < 1 || testFrom >= len(rows) {
 		return fmt.Errorf("test from row %d: want 1 to %d", testFrom, len(rows)-1)
 	}
@@ -53,6 +59,7 @@ func Backtest(rows []Row, testFrom int, horizons []int, each func(Quantiles) err
 	if err != nil {
 		return err
 	}
+	s.without = parts
 	var sum, n float64 // of what is known, for a slot of which nothing is
 	add := func(i int) {
 		if y := s.rows[i].y; !math.IsNaN(y) {

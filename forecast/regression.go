@@ -160,6 +160,9 @@ func (c *counter) vector(f *[features]float64, origin, day, slot int) float64 {
 			break
 		}
 	}
+	if c.s.without != 0 {
+		c.s.without.mask(f)
+	}
 	return base
 }
 
@@ -191,6 +194,15 @@ func prior(hours float64) (b [features]float64) {
 // Generalized Linear Models, 2nd ed., chapter 9: variance mean + phi·mean²),
 // with a ridge towards the prior and less weight on older rows.
 func (c *counter) train(pairs []pair, prior [features]float64, memory float64) fit {
+	without := c.s.without
+	ridge := 30.0
+	if without.has(PartRidge) {
+		ridge = 0.01
+	}
+	outlier := 3.0 // standard deviations
+	if without.has(PartOutliers) {
+		outlier = math.Inf(1)
+	}
 	out := fit{b: prior, phi: 0.05}
 	type sample struct {
 		f       [features]float64
@@ -213,7 +225,10 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			continue
 		}
 		sm.p += 0.02 // an empty slot stays possible
-		sm.w = math.Exp2(-float64(newest-r.day) / (memory * float64(c.s.week)))
+		sm.w = 1
+		if !without.has(PartRecency) {
+			sm.w = math.Exp2(-float64(newest-r.day) / (memory * float64(c.s.week)))
+		}
 		samples = append(samples, sm)
 	}
 	out.n = len(samples)
@@ -222,7 +237,6 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		return out
 	}
 	mean := func(sm *sample) float64 { return sm.p * out.factor(&sm.f) }
-	const ridge = 30
 	for round := range 5 {
 		// Over-dispersion by the method of moments, outliers cut.
 		var num, den float64
@@ -230,7 +244,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			sm := &samples[i]
 			m := mean(sm)
 			e := sm.y - m
-			limit := 3 * math.Sqrt(m+out.phi*m*m+1)
+			limit := outlier * math.Sqrt(m+out.phi*m*m+1)
 			e = math.Max(-limit, math.Min(limit, e))
 			num += sm.w * (e*e - m) / (1 + out.phi*m) / (1 + out.phi*m)
 			den += sm.w * m * m / (1 + out.phi*m) / (1 + out.phi*m)
@@ -238,7 +252,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		if den > 0 {
 			out.phi = math.Max(0.001, math.Min(2, num/den))
 		}
-		if round == 4 {
+		if round == 4 || without.has(PartFit) {
 			break
 		}
 		var h [features][features]float64
@@ -248,7 +262,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			m := mean(sm)
 			v := 1 / (1 + out.phi*m)
 			e := sm.y - m
-			limit := 3 * math.Sqrt(m/v+1)
+			limit := outlier * math.Sqrt(m/v+1)
 			e = math.Max(-limit, math.Min(limit, e)) // Huber
 			ge, he := sm.w*v*e, sm.w*v*m
 			for a := range features {
@@ -271,6 +285,10 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			out.b[a] += math.Max(-1, math.Min(1, step[a]))
 		}
 	}
+	if without.has(PartErrors) {
+		out.bins, out.quant = []float64{math.Inf(1)}, [][3]float64{{-q90, 0, q90}}
+		return out
+	}
 	// The distribution of the standardised errors, by the size of the mean.
 	type residual struct{ m, e, w float64 }
 	all := make([]residual, len(samples))
@@ -287,7 +305,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		total, totalW = total+sm.w*a, totalW+sm.w
 	}
 	out.scale = make([]float64, c.s.perDay)
-	if usual := total / totalW; usual > 0 {
+	if usual := total / totalW; usual > 0 && !without.has(PartClasses) {
 		for s := range out.scale {
 			sum, n := 15*usual, 15.0
 			for k := -1; k <= 1; k++ {
@@ -315,6 +333,9 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		return 0
 	})
 	parts := max(1, min(6, len(all)/150))
+	if without.has(PartClasses) {
+		parts = 1
+	}
 	for i := range parts {
 		part := all[i*len(all)/parts : (i+1)*len(all)/parts]
 		out.bins = append(out.bins, part[len(part)-1].m)

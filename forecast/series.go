@@ -15,6 +15,8 @@ type series struct {
 	first  []int // first[d] is the first row of day d, first[days] = len(rows)
 	kind   []int // of each day: days of one kind share a profile
 	week   int   // days in a week: 7, or 5 when weekends are left out
+
+	without Part // left out, to see what it is worth
 }
 
 // A row is one slot.
@@ -87,6 +89,9 @@ func (s *series) profile(kind, last int) profile {
 	for d := max(0, last-profileWeeks*s.week+1); d <= last; d++ {
 		age := float64(last-d) / float64(s.week)
 		long, short := math.Exp2(-age/longMemory), math.Exp2(-age/shortMemory)
+		if s.without.has(PartRecency) {
+			long, short = 1, 1
+		}
 		same := s.kind[d] == kind
 		some := false
 		for _, r := range s.rows[s.first[d]:s.first[d+1]] {
@@ -125,6 +130,10 @@ func (s *series) profile(kind, last int) profile {
 			pool = level * p.pool[i] / wp[i]
 		}
 		p.pool[i] = pool
+		poolWeight := poolWeight
+		if s.without.has(PartPool) {
+			poolWeight = 1e-6 // it still stands in where nothing else speaks
+		}
 		switch {
 		case wl[i] > 0 && wp[i] > 0:
 			p.long[i] = (p.long[i] + poolWeight*pool) / (wl[i] + poolWeight)

@@ -63,20 +63,94 @@ func peersOf(path, series string) (map[string]map[string]peer, error) {
 // bestPeer is the method that the issue calls the best single peer overall.
 const bestPeer = "combo3"
 
-// bench forecasts the public series by the protocol of their bench: rolling
-// origin, refitted daily, nothing later than the origin is known.
-func (e *eval) bench() error {
+// A public is one of the public series.
+type public struct {
+	name     string
+	t0       int
+	horizons map[string]int
+	rows     []forecast.Row
+	open     []bool
+	others   map[string]map[string]peer
+}
+
+// publics reads the public series.
+func (e *eval) publics() ([]public, error) {
 	dir := filepath.Join(e.data, "forecast-eval")
 	raw, err := os.ReadFile(filepath.Join(dir, "meta.json"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var meta map[string]struct {
 		T0       int            `json:"T0"`
 		Horizons map[string]int `json:"horizons"`
 	}
 	if err := json.Unmarshal(raw, &meta); err != nil {
-		return fmt.Errorf("meta.json: %w", err)
+		return nil, fmt.Errorf("meta.json: %w", err)
+	}
+	var out []public
+	for _, name := range []string{"calit2_in", "fremont", "bank_calls"} {
+		p := public{name: name, t0: meta[name].T0, horizons: meta[name].Horizons}
+		in, err := rows(filepath.Join(dir, "series", name+".csv"))
+		if err != nil {
+			return nil, err
+		}
+		p.rows, p.open = make([]forecast.Row, len(in)), make([]bool, len(in))
+		for i, r := range in {
+			if p.rows[i].Time, err = time.Parse(time.DateTime, r["time"]); err != nil {
+				return nil, fmt.Errorf("%s, row %d: %w", name, i, err)
+			}
+			if p.rows[i].Y, err = strconv.ParseFloat(r["y"], 64); err != nil {
+				return nil, fmt.Errorf("%s, row %d: %w", name, i, err)
+			}
+			p.open[i] = r["open"] == "1"
+		}
+		if p.others, err = peersOf(filepath.Join(dir, "peers.csv"), name); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// score forecasts the series without some parts of the model, by the protocol
+// of the bench: rolling origin, refitted daily, nothing later than the origin
+// is known. Cells are by rising horizon.
+func (p *public) score(without forecast.Part) ([]*cell, error) {
+	var scores []*cell
+	by := map[int]*cell{}
+	for k, h := range p.horizons {
+		c := &cell{name: k, h: h}
+		scores, by[h] = append(scores, c), c
+	}
+	slices.SortFunc(scores, func(a, b *cell) int { return a.h - b.h })
+	var ahead []int
+	for _, c := range scores {
+		ahead = append(ahead, c.h)
+	}
+	crossed := 0
+	err := forecast.BacktestWithout(without, p.rows, p.t0, ahead, func(q forecast.Quantiles) error {
+		if !(q.Low <= q.Mid && q.Mid <= q.High) {
+			crossed++
+		}
+		if p.open[q.Origin+q.H] {
+			by[q.H].add(p.rows[q.Origin+q.H].Y, q)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
+	}
+	if crossed > 0 {
+		return nil, fmt.Errorf("%s: quantiles cross in %d forecasts", p.name, crossed)
+	}
+	return scores, nil
+}
+
+// bench scores the forecasts of the public series.
+func (e *eval) bench() error {
+	of, err := e.publics()
+	if err != nil {
+		return err
 	}
 	t := e.table("Forecasts of public series, open slots, beside the best of nine other methods; a ratio below 1 is better",
 		"series, horizon", "MAE", "to "+bestPeer, "pinball", "to "+bestPeer, "to the best of the cell", "80 % range holds")
@@ -86,75 +160,34 @@ func (e *eval) bench() error {
 		within, n, spent float64
 	}
 	var series []whole
-	for _, name := range []string{"calit2_in", "fremont", "bank_calls"} {
-		m := meta[name]
-		in, err := rows(filepath.Join(dir, "series", name+".csv"))
-		if err != nil {
-			return err
-		}
-		past := make([]forecast.Row, len(in))
-		for i, r := range in {
-			if past[i].Time, err = time.Parse(time.DateTime, r["time"]); err != nil {
-				return fmt.Errorf("%s, row %d: %w", name, i, err)
-			}
-			if past[i].Y, err = strconv.ParseFloat(r["y"], 64); err != nil {
-				return fmt.Errorf("%s, row %d: %w", name, i, err)
-			}
-		}
-		others, err := peersOf(filepath.Join(dir, "peers.csv"), name)
-		if err != nil {
-			return err
-		}
-		var scores []*cell
-		by := map[int]*cell{}
-		for k, h := range m.Horizons {
-			c := &cell{name: k, h: h}
-			scores, by[h] = append(scores, c), c
-		}
-		slices.SortFunc(scores, func(a, b *cell) int { return a.h - b.h })
-		var ahead []int
-		for _, c := range scores {
-			ahead = append(ahead, c.h)
-		}
+	for _, p := range of {
 		began := time.Now()
-		crossed := 0
-		err = forecast.Backtest(past, m.T0, ahead, func(q forecast.Quantiles) error {
-			if !(q.Low <= q.Mid && q.Mid <= q.High) {
-				crossed++
-			}
-			if in[q.Origin+q.H]["open"] == "1" {
-				by[q.H].add(past[q.Origin+q.H].Y, q)
-			}
-			return nil
-		})
+		scores, err := p.score(0)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
-		if crossed > 0 {
-			return fmt.Errorf("%s: quantiles cross in %d forecasts", name, crossed)
-		}
-		w := whole{name: name, spent: time.Since(began).Seconds()}
+		w := whole{name: p.name, spent: time.Since(began).Seconds()}
 		for _, c := range scores {
 			w.within += c.within
 			w.n += c.n
 			first := math.Inf(1)
-			for _, p := range others[c.name] {
-				if p.pinball < first {
-					first = p.pinball
+			for _, o := range p.others[c.name] {
+				if o.pinball < first {
+					first = o.pinball
 				}
 			}
-			single, ok := others[c.name][bestPeer]
+			single, ok := p.others[c.name][bestPeer]
 			if !ok {
-				return fmt.Errorf("peers.csv has no %s for %s, %s", bestPeer, name, c.name)
+				return fmt.Errorf("peers.csv has no %s for %s, %s", bestPeer, p.name, c.name)
 			}
-			m, p := c.abs/c.n, c.pin/c.n
-			mae += math.Log(m / single.mae)
-			pin += math.Log(p / single.pinball)
-			best += math.Log(p / first)
+			ours, loss := c.abs/c.n, c.pin/c.n
+			mae += math.Log(ours / single.mae)
+			pin += math.Log(loss / single.pinball)
+			best += math.Log(loss / first)
 			cells++
-			label := name + ", " + c.name
-			t.row(label, fmt.Sprintf("%.4g", m), fmt.Sprintf("%.2f", m/single.mae), fmt.Sprintf("%.4g", p), fmt.Sprintf("%.2f", p/single.pinball),
-				e.ratio(label+": pinball to the best of the cell", p/first, 1), fmt.Sprintf("%.3f", c.within/c.n))
+			label := p.name + ", " + c.name
+			t.row(label, fmt.Sprintf("%.4g", ours), fmt.Sprintf("%.2f", ours/single.mae), fmt.Sprintf("%.4g", loss), fmt.Sprintf("%.2f", loss/single.pinball),
+				e.ratio(label+": pinball to the best of the cell", loss/first, 1), fmt.Sprintf("%.3f", c.within/c.n))
 		}
 		series = append(series, w)
 	}
