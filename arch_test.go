@@ -34,6 +34,7 @@ var rooms = map[string][]string{
 	"collector":       {"perron", "broker", "store", "counter"},
 	"occupancy":       {"perron"},
 	"forecast":        {"perron"},
+	"weather":         {"perron"},
 	"simulate":        {"perron"},
 	"store":           {"perron"},
 	"store/sqlite":    {"perron", "store"},
@@ -70,7 +71,7 @@ var owners = map[string][]string{
 	"github.com/nicksnyder/go-i18n":            {"web"},
 	"golang.org/x/text":                        {"web"},
 	"gonum.org/v1/gonum":                       {"occupancy", "forecast", "simulate"},
-	"github.com/prometheus":                    {"broker", "gateway", "collector", "store", "api", "web", "cmd"},
+	"github.com/prometheus":                    {"broker", "gateway", "collector", "store", "weather", "api", "web", "cmd"},
 	"golang.org/x/sys":                         {"gateway", "cmd"},
 	"golang.org/x/sync":                        {"gateway", "collector", "store", "api", "cmd"},
 	"go.uber.org/goleak":                       {}, // tests only

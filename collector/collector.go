@@ -94,6 +94,25 @@ type Learner interface {
 	Learn(day Estimator)
 }
 
+// A Meteorologist is a [Forecaster] that makes use of the weather, past and
+// coming. It is given what is new before it learns and before it looks ahead.
+type Meteorologist interface {
+	Weather(hours []perron.Weather)
+}
+
+// A Neighbour is a [Forecaster] that lends what is usual at its site to those
+// that have little history, and borrows from others.
+type Neighbour interface {
+	Pattern() (perron.Pattern, bool)
+	Borrow(patterns []perron.Pattern)
+}
+
+// Weather knows that of the sites: all hours that are known of one when they
+// are newer than a revision, 0 at first, and the revision that they are.
+type Weather interface {
+	Hours(site string, since int) (hours []perron.Weather, revision int)
+}
+
 // A Scorer compares forecasts with what came. Truth is what was measured from
 // the start of a day until to; Forecast then scores what a forecast said of
 // those days. It is used by one goroutine.
@@ -126,7 +145,9 @@ type Config struct {
 	// StaleAfter is how long a state stays valid after the sensors last reported
 	// everything; 5 minutes by default.
 	StaleAfter time.Duration
-	// HistoryDays is how much of the past the forecast learns from; 60 by default.
+	// Weather is that of the sites; nil where there is none.
+	Weather Weather
+	// HistoryDays is how much of the past the forecast learns from; 180 by default.
 	HistoryDays int
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil for no metrics
@@ -145,6 +166,7 @@ type Collector struct {
 	intakes []*intake
 	// elsewhere are the ids of the sites of other collectors.
 	elsewhere map[string]bool
+	patterns  patterns
 	running   atomic.Bool
 	began     time.Time
 }
@@ -171,7 +193,7 @@ func New(cfg Config) (*Collector, error) {
 		cfg.StaleAfter = 5 * time.Minute
 	}
 	if cfg.HistoryDays <= 0 {
-		cfg.HistoryDays = 60
+		cfg.HistoryDays = 180
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -40,6 +40,8 @@ type keeper struct {
 	// remembered is until when the forecaster was given the samples.
 	remembered time.Time
 	savedFor   time.Time // quarter that a forecast was saved for
+	weatherIs  int       // the revision of the weather that the forecaster has
+	borrowed   int       // the revision of the patterns that it has
 }
 
 func newKeeper(l *live) *keeper {
@@ -155,6 +157,8 @@ func (k *keeper) forecast(ctx context.Context, now time.Time) {
 		}
 		return
 	}
+	k.weather()
+	k.borrow()
 	began := time.Now()
 	b := k.l.present(now)
 	f := k.forecaster.Forecast(now.Truncate(time.Minute).UTC(), recent, known(&b))
@@ -246,7 +250,9 @@ func (k *keeper) refit(ctx context.Context, now time.Time) {
 		return
 	}
 	k.remember(call, today, now)
+	k.weather()
 	k.forecaster.Refit(past)
+	k.lend()
 	k.fitTook = time.Since(began)
 	k.fittedAt = time.Now()
 	if perron.TimeOfDayOf(now) >= refitNightly {

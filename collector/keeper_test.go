@@ -152,7 +152,7 @@ func TestRefits(t *testing.T) {
 			t.Errorf("%d fits in a day and a night", n)
 		}
 		from := r.store.queries[0].From
-		if want := (perron.Date{Year: 2026, Month: 3, Day: 31}).Start(); !from.Equal(want) {
+		if want := (perron.Date{Year: 2025, Month: 12, Day: 1}).Start(); !from.Equal(want) {
 			t.Errorf("learns from %v on, want %v", from, want)
 		}
 	})
@@ -204,7 +204,7 @@ func (f *rememberer) Refit(history []perron.Count) {
 func TestForecasterRemembersSamples(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newFakeStore()
-		for _, days := range []int{90, 59, 30, 1} { // the first is too old
+		for _, days := range []int{200, 179, 30, 1} { // the first is too old
 			st.samples["poort"] = append(st.samples["poort"], perron.Sample{Estimate: perron.Estimate{At: saturday.AddDate(0, 0, -days)}})
 		}
 		f := &rememberer{}
@@ -228,4 +228,64 @@ func TestForecasterRemembersSamples(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A villager lends and borrows, and hears of the weather.
+type villager struct {
+	*fakeForecaster
+	site     string
+	borrowed []int
+	hours    int
+}
+
+func (v *villager) Pattern() (perron.Pattern, bool) {
+	return perron.Pattern{Bays: len(v.site)}, v.site != "buiten"
+}
+
+func (v *villager) Borrow(patterns []perron.Pattern) { v.borrowed = append(v.borrowed, len(patterns)) }
+func (v *villager) Weather(hours []perron.Weather)   { v.hours += len(hours) }
+
+type fakeWeather struct{ revision int }
+
+func (w *fakeWeather) Hours(site string, since int) ([]perron.Weather, int) {
+	if site != "poort" || since == w.revision {
+		return nil, since
+	}
+	return make([]perron.Weather, 24), w.revision
+}
+
+// TestForecasterBorrowsAndHearsTheWeather: what a neighbour has learned is
+// given once, not to itself, and the weather each time that it is new.
+func TestForecasterBorrowsAndHearsTheWeather(t *testing.T) {
+	c := &Collector{cfg: Config{Weather: &fakeWeather{revision: 3}}}
+	keeperOf := func(id string) (*keeper, *villager) {
+		v := &villager{site: id}
+		return &keeper{l: &live{c: c, site: &perron.Site{ID: id}}, forecaster: v}, v
+	}
+	poort, p := keeperOf("poort")
+	haven, h := keeperOf("haven")
+	buiten, b := keeperOf("buiten") // too young to lend
+	poort.borrow()
+	for _, k := range []*keeper{poort, haven, buiten} {
+		k.lend()
+	}
+	for range 2 {
+		for _, k := range []*keeper{poort, haven, buiten} {
+			k.borrow()
+			k.weather()
+		}
+	}
+	if fmt.Sprint(p.borrowed, h.borrowed, b.borrowed) != "[1] [1] [2]" {
+		t.Errorf("borrowed %v, %v and %v patterns", p.borrowed, h.borrowed, b.borrowed)
+	}
+	if p.hours != 24 || h.hours != 0 {
+		t.Errorf("%d and %d hours of weather", p.hours, h.hours)
+	}
+	c.cfg.Weather.(*fakeWeather).revision++
+	if poort.weather(); p.hours != 48 {
+		t.Errorf("%d hours of weather after a change", p.hours)
+	}
+	c.cfg.Weather = nil
+	poort.weather()
+	(&keeper{l: poort.l, forecaster: &fakeForecaster{}}).borrow()
 }

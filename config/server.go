@@ -45,6 +45,8 @@ type Server struct {
 	SecureCookies bool `yaml:"secure_cookies"`
 	// LoRaWAN network servers that vehicle counters report to.
 	Networks []LoRaWAN `yaml:"networks"`
+	// The weather at the sites, as a help for the forecast; none when absent.
+	Weather *Weather `yaml:"weather"`
 	// The recycling yards, in the order in which residents see them.
 	Sites []Site `yaml:"sites" jsonschema:"required,minItems=1" want:"want at least one site"`
 }
@@ -244,6 +246,7 @@ func (s *Server) check(c *checker) {
 	s.Collectors.check(c, "collectors")
 	s.checkBroker(c)
 	s.checkStore(c)
+	s.checkWeather(c)
 	seen := map[ID]int{}
 	for i := range s.Sites {
 		at := fmt.Sprintf("sites[%d]", i)
@@ -307,6 +310,43 @@ func (s *Server) checkStore(c *checker) {
 			c.fault("store.influx.token", "is given beside token_file: want one of them")
 		case in.Token == "" && in.TokenFile == "":
 			c.fault("store.influx.token_file", "is missing: want the file that holds the access token")
+		}
+	}
+}
+
+// Weather says where the hourly temperature and rain at the sites come from.
+type Weather struct {
+	// Address that answers as Open-Meteo, with {lat} and {lon} for those of the
+	// site, like
+	// https://api.open-meteo.com/v1/forecast?latitude={lat}&longitude={lon}&hourly=temperature_2m,precipitation&past_days=92&forecast_days=8.
+	URL string `yaml:"url"`
+	// CSV with the columns time, temperature (°C) and rain (mm in the hour), for
+	// all sites; in place of url. A time without a zone is Dutch.
+	File string `yaml:"file"`
+	// How often it is fetched.
+	Every Duration `yaml:"every" bounds:"5m,24h"`
+}
+
+func (w *Weather) setDefaults() { w.Every = Duration(time.Hour) }
+
+func (s *Server) checkWeather(c *checker) {
+	w := s.Weather
+	switch {
+	case w == nil:
+	case w.URL == "" && w.File == "":
+		c.fault("weather", "has neither url nor file: want one of them")
+	case w.URL != "" && w.File != "":
+		c.fault("weather", "has both url and file: want one of them")
+	case w.URL != "":
+		plain := strings.NewReplacer("{lat}", "52", "{lon}", "5").Replace(w.URL)
+		c.url("weather.url", plain, "https", "http")
+		if plain == w.URL {
+			return
+		}
+		for i := range s.Sites {
+			if s.Sites[i].Location == nil {
+				c.fault(fmt.Sprintf("sites[%d].location", i), "is missing: weather.url asks for it")
+			}
 		}
 	}
 }

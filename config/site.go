@@ -44,6 +44,11 @@ type Site struct {
 	QueueLoops []QueueLoop `yaml:"queue_loops"`
 	// Opening hours, in Dutch time.
 	Hours Hours `yaml:"hours"`
+	// Region of the school holidays, as a help for the forecast; none when absent.
+	SchoolRegion SchoolRegion `yaml:"school_region"`
+	// School holidays that the built-in table does not have, both days included,
+	// like 2029-10-13/2029-10-21.
+	SchoolHolidays []DateRange `yaml:"school_holidays"`
 	// What residents can bring, a list a language.
 	Materials map[Language][]string `yaml:"materials"`
 }
@@ -226,6 +231,12 @@ func (s *Site) Perron() *perron.Site {
 	}
 	for i := range s.Counters {
 		p.Gateways = append(p.Gateways, string(s.Counters[i].ID))
+	}
+	if s.SchoolRegion != "" {
+		p.SchoolHolidays = perron.SchoolHolidays(perron.SchoolRegion(s.SchoolRegion))
+	}
+	for _, h := range s.SchoolHolidays {
+		p.SchoolHolidays = append(p.SchoolHolidays, perron.DateRange(h))
 	}
 	if s.Location != nil {
 		p.Latitude, p.Longitude = s.Location.Lat, s.Location.Lon

@@ -143,6 +143,28 @@ func (d *Date) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// A DateRange is a number of days, both ends included, written as
+// 2026-10-17/2026-10-25.
+type DateRange perron.DateRange
+
+// String is 2026-10-17/2026-10-25.
+func (r DateRange) String() string { return r.First.String() + "/" + r.Last.String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r DateRange) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *DateRange) UnmarshalText(b []byte) error {
+	from, to, _ := strings.Cut(string(b), "/")
+	first, err1 := perron.ParseDate(from)
+	last, err2 := perron.ParseDate(to)
+	if err1 != nil || err2 != nil || last.Before(first) {
+		return errWant("the first and the last day like 2026-10-17/2026-10-25")
+	}
+	*r = DateRange{First: first, Last: last}
+	return nil
+}
+
 // A Network is a range of IP addresses, written as 10.0.0.0/8; a single address
 // is written without a length.
 type Network netip.Prefix
@@ -221,6 +243,18 @@ func (Holiday) Choices() []string {
 	out := make([]string, 0, len(perron.Holidays()))
 	for _, h := range perron.Holidays() {
 		out = append(out, string(h))
+	}
+	return out
+}
+
+// A SchoolRegion is a region of the Dutch school holidays.
+type SchoolRegion perron.SchoolRegion
+
+// Choices are the names that configuration may use.
+func (SchoolRegion) Choices() []string {
+	var out []string
+	for _, r := range perron.SchoolRegions() {
+		out = append(out, string(r))
 	}
 	return out
 }

@@ -158,7 +158,7 @@ func seriesOf(in []Row) (s *series, minutes int, err error) {
 			y = math.NaN()
 		}
 		perDay = max(perDay, at/minutes+1)
-		rows = append(rows, row{len(kind) - 1, at / minutes, y})
+		rows = append(rows, row{day: len(kind) - 1, slot: at / minutes, y: y})
 	}
 	return newSeries(rows, kind, perDay, week), minutes, nil
 }

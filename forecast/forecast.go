@@ -68,7 +68,7 @@ func (m *Model) update(origin time.Time, recent []perron.Count, now perron.Estim
 	if today < 0 {
 		return // before all history
 	}
-	rebuild := m.s == nil || today+ahead > m.s.days || today > m.asked+1
+	rebuild := m.s == nil || m.fresh || today+ahead > m.s.days || today > m.asked+1
 	m.asked = max(m.asked, today)
 	for len(m.in) < (today+1)*perDay {
 		m.in = append(m.in, math.NaN())
@@ -163,7 +163,7 @@ func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
 // Typical is what is usual at a time, from the profile alone; false when the
 // site is closed then or no past day speaks.
 func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
-	if m.s == nil || m.counter.known == 0 {
+	if m.s == nil || m.counter.known == 0 && m.s.prior == nil {
 		return perron.Slot{}, false
 	}
 	day := m.day(at)

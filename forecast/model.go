@@ -32,6 +32,10 @@ type Model struct {
 	far     []fit // by leads, from 1 on
 	rate    float64
 
+	weather map[int64]perron.Weather // by the Unix time of the hour
+	lent    []perron.Pattern         // what is usual at other sites
+	fresh   bool                     // weather or patterns are newer than the series
+
 	queues  map[int64]float64 // vehicles waiting at the start of a quarter, by its Unix time
 	typical map[int][]perron.Slot
 	luck    [][]float64
@@ -42,7 +46,7 @@ var nearSlots = []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 34}
 
 // New returns a model without history.
 func New(site *perron.Site) *Model {
-	m := &Model{site: site, queues: map[int64]float64{}, luck: draws()}
+	m := &Model{site: site, queues: map[int64]float64{}, weather: map[int64]perron.Weather{}, luck: draws()}
 	m.Refit(nil)
 	return m
 }
@@ -102,6 +106,7 @@ func (m *Model) Refit(history []perron.Count) {
 	m.dropGaps()
 	m.noteSeen()
 	m.forgetQueues(first)
+	m.forgetWeather()
 	m.build()
 	m.train()
 }
@@ -292,7 +297,7 @@ func (m *Model) build() {
 			if part <= 0 {
 				continue
 			}
-			rows = append(rows, row{d, s, y[s]})
+			rows = append(rows, row{day: d, slot: s, y: y[s]})
 			if !math.IsNaN(y[s]) {
 				known = len(rows)
 				weeks[(m.asked-d)/7] = true
@@ -300,6 +305,8 @@ func (m *Model) build() {
 		}
 	}
 	m.s = newSeries(rows, kind, perDay, 7)
+	m.addOutside(m.s)
+	m.addPrior(m.s)
 	m.counter = newCounter(m.s, 60/slotMinutes, known)
 	m.weeks = 0
 	for w := range weeks {
@@ -354,6 +361,9 @@ func (m *Model) fitFor(origin, target int) *fit {
 func (m *Model) arrivals(origin, target int) (v perron.Interval, ok bool) {
 	r := m.s.rows[target]
 	var f [features]float64
+	if origin < 0 {
+		return m.look(origin, target, perron.Typical)
+	}
 	base := m.counter.vector(&f, origin, r.day, r.slot)
 	if math.IsNaN(base) {
 		base, ok = m.borrow(origin, target)

@@ -20,6 +20,10 @@ const (
 	fSmooth        // the slot's neighbours
 	fPool          // all kinds of day
 	fSame          // the same slot on the day of the origin, or the day before
+	fSchool        // school holidays, against those in the profile
+	fWarm          // the weather against the usual: see outside
+	fRain
+	fWet
 	features
 )
 
@@ -160,6 +164,14 @@ func (c *counter) vector(f *[features]float64, origin, day, slot int) float64 {
 			break
 		}
 	}
+	f[fSchool], f[fWarm], f[fRain], f[fWet] = 0, 0, 0, 0
+	if c.s.outside {
+		f[fSchool] = c.s.school[day] - p.school
+		if i := c.s.at(day, slot); i >= 0 {
+			x := &c.s.rows[i].x
+			f[fWarm], f[fRain], f[fWet] = x.warm, x.rain, x.wet
+		}
+	}
 	if c.s.without != 0 {
 		c.s.without.mask(f)
 	}
@@ -274,8 +286,12 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			}
 		}
 		for a := range features {
-			h[a][a] += ridge
-			g[a] -= ridge * (out.b[a] - prior[a])
+			pull := ridge
+			if a >= fSchool {
+				pull *= 10 // one value a day or so: its slots tell the same thing many times
+			}
+			h[a][a] += pull
+			g[a] -= pull * (out.b[a] - prior[a])
 		}
 		step, ok := solve(&h, &g)
 		if !ok {

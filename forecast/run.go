@@ -144,12 +144,12 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 	part := m.open(d)
 	expected := make([]perron.Interval, perDay)
 	known := [perDay]bool{}
-	if m.s != nil && day >= 0 && day < m.s.days && origin >= 0 {
+	if m.s != nil && day >= 0 && day < m.s.days && (origin >= 0 || m.s.prior != nil) {
 		for i := m.s.first[day]; i < m.s.first[day+1]; i++ {
 			r := m.s.rows[i]
 			if i > origin || basis == perron.Typical {
 				expected[r.slot], known[r.slot] = m.look(origin, i, basis)
-				known[r.slot] = known[r.slot] && m.seen[r.slot]
+				known[r.slot] = known[r.slot] && (m.seen[r.slot] || m.s.prior != nil)
 			} else if !math.IsNaN(r.y) {
 				expected[r.slot], known[r.slot] = perron.Exactly(r.y), true
 			}

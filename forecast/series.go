@@ -16,6 +16,10 @@ type series struct {
 	kind   []int // of each day: days of one kind share a profile
 	week   int   // days in a week: 7, or 5 when weekends are left out
 
+	outside bool        // anything is known from outside
+	school  []float64   // by day: 1 in the school holidays; nil where nothing is known of them
+	prior   [][]float64 // by kind of day and slot: what is usual at other sites; may be nil
+
 	without Part // left out, to see what it is worth
 }
 
@@ -23,6 +27,7 @@ type series struct {
 type row struct {
 	day, slot int
 	y         float64 // NaN where nothing is known, the future included
+	x         outside
 }
 
 // newSeries fills in what follows from the rows.
@@ -75,6 +80,7 @@ type profile struct {
 	pool        []float64 // over all kinds of day
 	smooth      []float64 // long, averaged with its neighbours
 	days        int       // past days of the kind
+	school      float64   // part of those days that were school holidays
 }
 
 // profile is the recency-weighted mean of the past days of a kind, up to and
@@ -84,6 +90,7 @@ func (s *series) profile(kind, last int) profile {
 		long: make([]float64, s.perDay), short: make([]float64, s.perDay),
 		pool: make([]float64, s.perDay), smooth: make([]float64, s.perDay),
 	}
+	schoolWeight := 0.0
 	weights := make([]float64, 4*s.perDay)
 	wl, ws, wp := weights[:s.perDay], weights[s.perDay:2*s.perDay], weights[2*s.perDay:3*s.perDay]
 	for d := max(0, last-profileWeeks*s.week+1); d <= last; d++ {
@@ -110,7 +117,17 @@ func (s *series) profile(kind, last int) profile {
 		}
 		if some {
 			p.days++
+			schoolWeight += long
+			if s.school != nil {
+				p.school += long * s.school[d]
+			}
 		}
+	}
+	if schoolWeight > 0 {
+		p.school /= schoolWeight
+	}
+	if s.prior != nil {
+		s.borrow(&p, kind, last, wl, ws)
 	}
 	// The pool has the day's shape; its level is that of the kind.
 	var own, all float64
@@ -138,6 +155,9 @@ func (s *series) profile(kind, last int) profile {
 		case wl[i] > 0 && wp[i] > 0:
 			p.long[i] = (p.long[i] + poolWeight*pool) / (wl[i] + poolWeight)
 			p.short[i] = (p.short[i] + poolWeight*p.long[i]) / (ws[i] + poolWeight)
+		case wl[i] > 0:
+			p.long[i], p.short[i] = p.long[i]/wl[i], p.short[i]/ws[i]
+			p.pool[i] = p.long[i]
 		default:
 			p.long[i], p.short[i] = pool, pool
 		}
@@ -156,4 +176,22 @@ func (s *series) profile(kind, last int) profile {
 		}
 	}
 	return p
+}
+
+// borrow adds the borrowed pattern of a kind to the sums of its past days.
+func (s *series) borrow(p *profile, kind, last int, long, short []float64) {
+	prior := s.prior[kind]
+	if prior == nil {
+		return
+	}
+	level := s.level(last)
+	for i, v := range prior {
+		if math.IsNaN(v) {
+			continue
+		}
+		p.long[i] += priorWeight * level * v
+		long[i] += priorWeight
+		p.short[i] += priorWeight * level * v
+		short[i] += priorWeight
+	}
 }

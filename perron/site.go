@@ -31,6 +31,9 @@ type Site struct {
 	// everything; 0 is as long as elsewhere.
 	StaleAfter time.Duration
 	Hours      Hours
+	// SchoolHolidays are those of the region, in any order; none when it is not
+	// configured.
+	SchoolHolidays []DateRange
 	// Materials are what residents can bring, by language tag; may be empty.
 	Materials map[string][]string
 }

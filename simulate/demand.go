@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -63,7 +64,7 @@ func (y *Yard) demand(d perron.Date, spans []span) []float64 {
 	if sum == 0 {
 		return rate
 	}
-	visits := y.visits() * weekdayVisits[d.Weekday()] * calendar(y.Site, d) * math.Pow(open/3600/8.5, 0.7)
+	visits := y.visits() * weekdayVisits[d.Weekday()] * calendar(y.Site, d) * y.school(d) * math.Pow(open/3600/8.5, 0.7)
 	for m := range rate {
 		rate[m] *= visits / (sum * 60)
 	}
@@ -103,12 +104,45 @@ func calendar(site *perron.Site, d perron.Date) float64 {
 	return f
 }
 
+// school is the factor of the school holidays.
+func (y *Yard) school(d perron.Date) float64 {
+	if y.School > 0 {
+		for _, r := range y.Site.SchoolHolidays {
+			if r.Contains(d) {
+				return y.School
+			}
+		}
+	}
+	return 1
+}
+
 // weather is the level of a day: log-normal with mean about 1, and today's is
 // like yesterday's more often than not.
 func (y *Yard) weather(d perron.Date) float64 {
 	z := func(d perron.Date) float64 { return source(y.Seed, "weather", d).NormFloat64() }
 	v := 0.85*z(d) + 0.53*z(d.AddDays(-1))
 	return math.Exp(0.15*v - 0.15*0.15/2)
+}
+
+// Weather is what was measured of the weather of a day, an hour each: on days
+// that keep people away it is wet and cold, more often than not. Only the level
+// of the day, which it hides behind noise, has an effect on demand.
+func (y *Yard) Weather(d perron.Date) []perron.Weather {
+	level := (math.Log(y.weather(d)) + 0.15*0.15/2) / 0.15 // standard normal
+	r := source(y.Seed, "weather/hours", d)
+	doy := float64(time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).YearDay())
+	mean := 10.5 - 7.5*math.Cos(2*math.Pi*(doy-20)/365.25) + 2.2*level + 1.5*r.NormFloat64()
+	dry := 1.1*level + 0.6*r.NormFloat64()
+	var out []perron.Weather
+	for at := d.Start(); at.Before(d.End()); at = at.Add(time.Hour) {
+		hour := float64(at.In(perron.Amsterdam).Hour())
+		w := perron.Weather{Hour: at.UTC(), Temperature: mean + 3.5*math.Sin(2*math.Pi*(hour-9)/24) + 0.4*r.NormFloat64()}
+		if dry+0.8*r.NormFloat64() < -0.5 {
+			w.Rain = 1.2 * r.ExpFloat64()
+		}
+		out = append(out, w)
+	}
+	return out
 }
 
 // arrivals draws the instants, in seconds after the start of the day, at which
@@ -140,5 +174,21 @@ func (y *Yard) arrivals(d perron.Date, spans []span) []float64 {
 			need = r.ExpFloat64()
 		}
 	}
+	if y.Divert != nil {
+		y.divert(d, out)
+	}
 	return out
+}
+
+// divert lets everybody choose another time of the day.
+func (y *Yard) divert(d perron.Date, arrivals []float64) {
+	r := y.rand(d, "divert")
+	start := d.Start()
+	for i, at := range arrivals {
+		other := y.Divert(start.Add(time.Duration(at*float64(time.Second))), r.Float64()).Sub(start).Seconds()
+		if other >= 0 && other < d.End().Sub(start).Seconds() {
+			arrivals[i] = other
+		}
+	}
+	slices.Sort(arrivals)
 }

@@ -33,6 +33,13 @@ type Yard struct {
 	Seed   uint64
 	Dwell  Dwell
 	Faults Faults
+	// School is by which factor school holidays change the demand; 0 means not
+	// at all. It needs the holidays in the site.
+	School float64
+	// Divert lets someone who would arrive at a time choose another on the same
+	// day, for which luck, uniform from 0 to 1, is theirs; nil lets everybody
+	// come as they had in mind. It must be a function of its arguments.
+	Divert func(arrives time.Time, luck float64) time.Time
 	// EntrySensor and ExitSensor report the passages; empty means main-in and
 	// main-out.
 	EntrySensor, ExitSensor string

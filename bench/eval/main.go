@@ -14,8 +14,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 )
 
@@ -45,7 +47,7 @@ func run(args []string, out io.Writer) error {
 		name string
 		run  func() error
 	}{
-		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"speed", e.speed},
+		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"outside", e.outside}, {"beginning", e.beginning}, {"speed", e.speed},
 	}
 	var names []string
 	for _, p := range parts {
@@ -85,6 +87,20 @@ func run(args []string, out io.Writer) error {
 		fmt.Fprintln(e.out, "  absent:", a)
 	}
 	return nil
+}
+
+// each does n things at once, as many as there are processors.
+func (e *eval) each(n int, do func(i int)) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range n {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wait.Wait()
 }
 
 // A table is printed with its columns aligned. Rows name themselves in their

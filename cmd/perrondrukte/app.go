@@ -27,6 +27,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store/influx"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
+	"github.com/perrondrukte/perrondrukte/weather"
 )
 
 // An app is the service, or some of its roles, put together from a
@@ -225,6 +226,10 @@ func (a *app) addCollector() error {
 	if share := a.cfg.Collectors; share != nil {
 		a.logger.Info("this collector serves a part of the sites", "index", share.Index, "of", share.Of, "sites", names(own))
 	}
+	report, err := a.addWeather(own)
+	if err != nil {
+		return err
+	}
 	counters, err := devices(a.cfg)
 	if err != nil {
 		return err
@@ -234,7 +239,8 @@ func (a *app) addCollector() error {
 		return err
 	}
 	c, err := collector.New(collector.Config{
-		Sites: own, Elsewhere: elsewhere, Devices: counters, Networks: networks, Store: a.store, Link: link,
+		Weather: report,
+		Sites:   own, Elsewhere: elsewhere, Devices: counters, Networks: networks, Store: a.store, Link: link,
 		NewLearner:    func(s *perron.Site) collector.Learner { return &learner{site: s} },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
@@ -270,6 +276,23 @@ func (l *learner) Learn(day collector.Estimator) {
 		defer l.mu.Unlock()
 		l.x = l.x.Learn(e)
 	}
+}
+
+// addWeather fetches the weather of the sites, where it is configured.
+func (a *app) addWeather(sites []*perron.Site) (collector.Weather, error) {
+	w := a.cfg.Weather
+	if w == nil {
+		return nil, nil
+	}
+	s, err := weather.New(weather.Config{
+		Sites: sites, URL: w.URL, File: w.File, Every: w.Every.D(), CacheDir: a.cfg.DataDir,
+		Now: a.now, Logger: a.logger, Registerer: a.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the weather: %w", err)
+	}
+	a.parts = append(a.parts, part{"weather", s.Run})
+	return s, nil
 }
 
 func names(sites []*perron.Site) string {

@@ -108,6 +108,8 @@ func schemaOf(r *jsonschema.Reflector, t reflect.Type) *jsonschema.Schema {
 		return text(`^[0-9]{1,2}:[0-9]{2} ?[-–] ?[0-9]{1,2}:[0-9]{2}$`, "08:30-17:00")
 	case config.Date:
 		return text(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "2026-12-24")
+	case config.DateRange:
+		return text(`^[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "2026-10-17/2026-10-25")
 	case config.Network:
 		return text(`^[0-9a-fA-F:.]+(/[0-9]{1,3})?$`, "127.0.0.1", "10.0.0.0/8")
 	case config.ID:

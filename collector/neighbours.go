@@ -1,0 +1,77 @@
+package collector
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// patterns are what is usual at each site that knows it, for the others.
+type patterns struct {
+	mu       sync.Mutex
+	of       map[string]perron.Pattern
+	revision int
+}
+
+func (p *patterns) put(site string, pattern perron.Pattern) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil {
+		p.of = make(map[string]perron.Pattern)
+	}
+	p.of[site] = pattern
+	p.revision++
+}
+
+// others are the patterns of all sites but one, in an order that does not
+// change, when they are newer than a revision.
+func (p *patterns) others(site string, since int) (list []perron.Pattern, revision int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.revision == since {
+		return nil, since
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.of)) {
+		if id != site {
+			list = append(list, p.of[id])
+		}
+	}
+	return list, p.revision
+}
+
+// lend makes what the forecaster has learned known to the other sites.
+func (k *keeper) lend() {
+	if f, ok := k.forecaster.(Neighbour); ok {
+		if p, ok := f.Pattern(); ok {
+			k.l.c.patterns.put(k.l.site.ID, p)
+		}
+	}
+}
+
+// borrow gives the forecaster what is new of the other sites.
+func (k *keeper) borrow() {
+	f, ok := k.forecaster.(Neighbour)
+	if !ok {
+		return
+	}
+	list, revision := k.l.c.patterns.others(k.l.site.ID, k.borrowed)
+	if revision != k.borrowed {
+		k.borrowed = revision
+		f.Borrow(list)
+	}
+}
+
+// weather gives the forecaster what is new of the weather.
+func (k *keeper) weather() {
+	f, ok := k.forecaster.(Meteorologist)
+	if !ok || k.l.c.cfg.Weather == nil {
+		return
+	}
+	hours, revision := k.l.c.cfg.Weather.Hours(k.l.site.ID, k.weatherIs)
+	if revision != k.weatherIs {
+		k.weatherIs = revision
+		f.Weather(hours)
+	}
+}
