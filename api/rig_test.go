@@ -262,6 +262,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		Accounts: r.accounts, Sessions: r.sessions, Logger: logger,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 	})
+	r.auth.now = r.clock.now // else a slow machine refills what may be tried
 	c := Config{
 		Sites: sites, Store: r.store, Live: live,
 		Staff: NewStaff(sites, r.store, r.link, r.clock.now, logger),
