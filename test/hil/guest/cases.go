@@ -284,7 +284,37 @@ func pinInUse(y *yard) ([]expected, error) {
 	if err == nil || !strings.Contains(string(out), "pin GPIO17 is in use by perron-gateway") {
 		return nil, fmt.Errorf("the second gateway: %w, it says: %s", err, out)
 	}
+	if err := selftests(); err != nil {
+		return nil, err
+	}
 	return append(want, falling(y.pull(gpio17, high))...), nil
+}
+
+// selftests tests the inputs of the gateway that runs, that of another
+// configuration, and one that is free. That there is neither a server nor a time
+// server has to be said, too.
+func selftests() error {
+	const dir = "/run/pin-in-use/"
+	free := strings.Replace(preamble, "data_dir: data", "data_dir: free", 1) + single("GPIO27", raw)
+	if err := os.WriteFile(dir+"free.yaml", []byte(free), 0o600); err != nil {
+		return err
+	}
+	for file, wants := range map[string][]string{
+		"gateway.yaml": {"ok    input a (GPIO17): the running gateway has it: now ACTIVE"},
+		"second.yaml":  {"WRONG input a (GPIO17): is in use by perron-gateway"},
+		"free.yaml":    {"ok    input a (GPIO27) on /dev/gpiochip", "present, pull up, now free, 0 edges in 100ms", "WRONG it is not synchronised", "WRONG no TCP connection"},
+	} {
+		out, err := exec.Command("/perron-gateway", "selftest", "--for", "100ms", "--config", dir+file).CombinedOutput()
+		if err == nil {
+			return fmt.Errorf("selftest of %s finds nothing wrong: %s", file, out)
+		}
+		for _, w := range wants {
+			if !strings.Contains(string(out), w) {
+				return fmt.Errorf("selftest of %s does not say %q: %s", file, w, out)
+			}
+		}
+	}
+	return nil
 }
 
 // stoppedInLane stops the gateway for longer than the pair's patience while a
