@@ -52,7 +52,8 @@ type ClientConfig struct {
 	Will *Message
 	// KeepSession asks the broker to keep what comes while the client is away, and
 	// all that was not done with; see [Client.Consume]. The ClientID must then be
-	// the same each time.
+	// the same each time. It is not for the broker inside the server, for the
+	// reason at subscribe.
 	KeepSession bool
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // nil for no metrics

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
@@ -54,6 +55,9 @@ type Network struct {
 type Consumer interface {
 	// Consume is called before the link runs. Handlers only enqueue.
 	Consume(filter string, handle func(m broker.Message, done func()))
+	// Renew makes the connection anew: the broker sends again what was not done
+	// with.
+	Renew()
 }
 
 // check says what is wrong with a device of a site.
@@ -82,10 +86,14 @@ func (d *Device) silentAfter() time.Duration {
 }
 
 const (
-	// reportQueue is how many messages may wait for one device.
-	reportQueue = 64
+	// reportQueue is how many messages may wait for one device. A broker need not
+	// keep to any number of messages that are not done with.
+	reportQueue = 256
 	// uplinkQueue is how many messages may wait to be looked at.
-	uplinkQueue = 256
+	uplinkQueue = 1024
+	// askAgain is how long after messages did not fit the broker is asked to send
+	// them once more.
+	askAgain = 5 * time.Second
 )
 
 // A report is a message of a device that waits.
@@ -117,13 +125,15 @@ func (d *teller) gate(sensor string) string {
 	return gate
 }
 
-// offer puts a report into the queue. What does not fit is dropped: counters
-// are said again, and an uplink that is not done stays with its broker.
-func (d *teller) offer(r report) {
+// offer puts a report into the queue and says whether it fit. Counters that do
+// not fit are said again; an uplink that is not done stays with its broker.
+func (d *teller) offer(r report) bool {
 	select {
 	case d.queue <- r:
+		return true
 	default:
 		d.worker.metrics.dropped.Inc()
+		return false
 	}
 }
 
@@ -291,6 +301,7 @@ type intake struct {
 	c       *Collector
 	queue   chan uplinkMessage
 	devices map[string]*teller // by their id in the network
+	missed  atomic.Bool        // messages did not fit
 }
 
 type uplinkMessage struct {
@@ -305,21 +316,33 @@ func newIntake(c *Collector, n Network) *intake {
 		select {
 		case in.queue <- uplinkMessage{m, done, c.cfg.Now().Round(0).UTC()}:
 		default:
-			c.metrics.uplinks.WithLabelValues(n.ID, "dropped").Inc() // the broker keeps it
+			in.miss() // the broker keeps it
 		}
 	})
 	return in
 }
 
 func (in *intake) run(ctx context.Context) {
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			if in.missed.Swap(false) {
+				in.Link.Renew()
+			}
 		case m := <-in.queue:
 			in.sort(m)
 		}
 	}
+}
+
+// miss notes that a message did not fit.
+func (in *intake) miss() {
+	in.c.metrics.uplinks.WithLabelValues(in.ID, "dropped").Inc()
+	in.missed.Store(true)
 }
 
 // sort gives an uplink to its device. What is nobody's is done with: the broker
@@ -338,8 +361,11 @@ func (in *intake) sort(m uplinkMessage) {
 		// Other devices of the municipality, or sites of other collectors.
 		result = "unknown_device"
 	default:
+		if !d.offer(report{uplink: &u, received: m.received, retained: m.Retained, done: m.done}) {
+			in.miss()
+			return
+		}
 		in.c.metrics.uplinks.WithLabelValues(in.ID, result).Inc()
-		d.offer(report{uplink: &u, received: m.received, retained: m.Retained, done: m.done})
 		return
 	}
 	in.c.metrics.uplinks.WithLabelValues(in.ID, result).Inc()

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
@@ -19,11 +21,14 @@ type fakeNetwork struct {
 	filter string
 	handle func(broker.Message, func())
 	done   int
+	again  int
 }
 
 func (n *fakeNetwork) Consume(filter string, handle func(broker.Message, func())) {
 	n.filter, n.handle = filter, handle
 }
+
+func (n *fakeNetwork) Renew() { n.again++ }
 
 func (n *fakeNetwork) send(payload []byte) {
 	n.handle(broker.Message{Topic: "application/a/device/d/event/up", Payload: payload}, func() { n.done++ })
@@ -166,6 +171,47 @@ func TestLastWillOfADevice(t *testing.T) {
 		r.settle()
 		if r.store.stored() != 0 || len(r.acks("pi-1")) != 0 {
 			t.Error("a device that counts may send events too")
+		}
+	})
+}
+
+// TestFlood has a store that hangs while more uplinks come than can wait: what
+// does not fit is not done with, and asked for when there is room.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(fakeNetwork)
+		st := newFakeStore()
+		r := start(t, st, at(saturday), devices(t, n, true))
+		st.setFail(store.ErrUnavailable)
+		const sent = reportQueue + 40
+		begin := r.now().Add(-sent * 10 * time.Minute)
+		var late [][]byte
+		for i := range sent {
+			was := r.metrics.uplinks.WithLabelValues("ns", "dropped")
+			before := testutil.ToFloat64(was)
+			payload := uplinkJSON("s", uint32(i), begin.Add(time.Duration(i)*10*time.Minute), `{"n":1}`)
+			n.send(payload)
+			synctest.Wait()
+			if testutil.ToFloat64(was) > before {
+				late = append(late, payload)
+			}
+		}
+		if len(late) < 30 || n.done > 0 {
+			t.Fatalf("%d of %d did not fit, %d are done with", len(late), sent, n.done)
+		}
+		st.setFail(nil)
+		time.Sleep(30 * time.Second)
+		if n.again == 0 || n.done != sent-len(late) {
+			t.Fatalf("asked %d times, %d of %d are done with", n.again, n.done, sent-len(late))
+		}
+		again := n.again
+		for _, payload := range late {
+			n.send(payload)
+			synctest.Wait()
+		}
+		time.Sleep(30 * time.Second)
+		if st.stored() != sent || n.done != sent || n.again != again {
+			t.Errorf("%d of %d are stored, %d done with, asked %d times more", st.stored(), sent, n.done, n.again-again)
 		}
 	})
 }

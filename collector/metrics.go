@@ -78,7 +78,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		commitErrors: vec("commit_errors_total", "Failed attempts to store a batch: full, unavailable or other.", "reason"),
 		storeErrors:  vec("store_errors_total", "Other failed calls of the store.", "call"),
 		reports:      vec("reports_total", "Messages of devices that report counts, by what became of them: new, duplicate or late.", "site", "gateway", "verdict"),
-		uplinks:      vec("uplinks_total", "Messages of LoRaWAN networks: passed, unknown_device, malformed or dropped.", "network", "result"),
+		uplinks:      vec("uplinks_total", "Messages of LoRaWAN networks: passed, unknown_device, malformed, or dropped because too many waited, to be asked for again.", "network", "result"),
 		rebuilds:     vec("rebuilds_total", "Live states rebuilt because something came late.", "site"),
 		recomputes:   vec("recomputes_total", "Live states computed.", "site"),
 		recompute:    seconds("recompute_seconds", "Time to compute a live state."),

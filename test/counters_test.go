@@ -198,7 +198,7 @@ func TestCounters(t *testing.T) {
 			const seed = 20260530
 			y := &counterYard{
 				t: t, r: rand.New(rand.NewPCG(seed, 1)), network: link(t, "127.0.0.1:"+port, "ns", ""), secret: addGateway(t, config, "yard", "esp-1"),
-				want: make(map[string]int), base: [2]uint64{1000, 990}, total: 65_000, began: time.Now().Add(-48 * time.Hour),
+				want: map[string]int{"main-in": 0, "main-out": 0, "side-in": 0, "side-out": 0}, base: [2]uint64{1000, 990}, total: 65_000, began: time.Now().Add(-48 * time.Hour),
 			}
 			up := func() (*server, *linked) {
 				s := startServer(t, config, true)
@@ -208,7 +208,7 @@ func TestCounters(t *testing.T) {
 				return s, link(t, s.broker, "yard/esp-1", y.secret)
 			}
 			stored := func(s *server) map[string]int {
-				got := make(map[string]int)
+				got := map[string]int{"main-in": 0, "main-out": 0, "side-in": 0, "side-out": 0}
 				for _, gate := range []string{"main", "side"} {
 					var answer struct {
 						Counts []struct{ In, Out int } `json:"counts"`

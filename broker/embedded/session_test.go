@@ -21,9 +21,11 @@ func TestKeptSession(t *testing.T) {
 		text string
 		done func()
 	}
+	var c *broker.Client
 	consumer := func() (got chan work, stop func()) {
 		got = make(chan work, 20)
-		c, err := broker.NewClient(broker.ClientConfig{
+		var err error
+		c, err = broker.NewClient(broker.ClientConfig{
 			URL: r.url, ClientID: "service/consumer", Username: "service/consumer", Password: "service/consumer?",
 			KeepSession: true, Logger: testLog(t), MinBackoff: 5 * time.Millisecond,
 		})
@@ -67,6 +69,9 @@ func TestKeptSession(t *testing.T) {
 	send(1)
 	send(2)
 	first, lost := next(got), next(got)
+	if first.text != "1" {
+		first, lost = lost, first
+	}
 	first.done()
 	unconfirmed(1)
 	stop()      // with the second in hand
@@ -92,6 +97,14 @@ func TestKeptSession(t *testing.T) {
 	if w := next(got); w.text != "5" {
 		t.Errorf("got %s, want 5", w.text)
 	}
+	// It had no room for it, and asks for it once more.
+	c.Renew()
+	if w := next(got); w.text != "5" {
+		t.Errorf("got %s, want 5 again", w.text)
+	} else {
+		w.done()
+	}
+	unconfirmed(0)
 	stop()
 }
 
