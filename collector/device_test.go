@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,18 +21,18 @@ import (
 type fakeNetwork struct {
 	filter string
 	handle func(broker.Message, func())
-	done   int
-	again  int
+	done   atomic.Int32
+	again  atomic.Int32
 }
 
 func (n *fakeNetwork) Consume(filter string, handle func(broker.Message, func())) {
 	n.filter, n.handle = filter, handle
 }
 
-func (n *fakeNetwork) Renew() { n.again++ }
+func (n *fakeNetwork) Renew() { n.again.Add(1) }
 
 func (n *fakeNetwork) send(payload []byte) {
-	n.handle(broker.Message{Topic: "application/a/device/d/event/up", Payload: payload}, func() { n.done++ })
+	n.handle(broker.Message{Topic: "application/a/device/d/event/up", Payload: payload}, func() { n.done.Add(1) })
 }
 
 // devices lets pi-1 be an ESP that tells its counters, and pi-2 a counter over
@@ -98,8 +99,8 @@ func TestDevicesLikeGateways(t *testing.T) {
 		n.send([]byte(strings.Replace(string(uplinkJSON("s", 1, r.now(), `{"n":103}`)), "A840", "A841", 1)))
 		n.send([]byte("{}"))
 		r.settle()
-		if st.stored() != 8 || n.done != 5 {
-			t.Errorf("%d passages, want 5 and 3; %d of 5 uplinks are done", st.stored(), n.done)
+		if st.stored() != 8 || n.done.Load() != 5 {
+			t.Errorf("%d passages, want 5 and 3; %d of 5 uplinks are done", st.stored(), n.done.Load())
 		}
 		b := r.shown()
 		if b.Gates[0].InToday != 5 || b.Gates[1].OutToday != 3 || b.Level != perron.Quiet || doubts(b) != "[]" {
@@ -196,22 +197,24 @@ func TestFlood(t *testing.T) {
 				late = append(late, payload)
 			}
 		}
-		if len(late) < 30 || n.done > 0 {
-			t.Fatalf("%d of %d did not fit, %d are done with", len(late), sent, n.done)
+		if len(late) < 30 || n.done.Load() > 0 {
+			t.Fatalf("%d of %d did not fit, %d are done with", len(late), sent, n.done.Load())
 		}
 		st.setFail(nil)
 		time.Sleep(30 * time.Second)
-		if n.again == 0 || n.done != sent-len(late) {
-			t.Fatalf("asked %d times, %d of %d are done with", n.again, n.done, sent-len(late))
+		synctest.Wait()
+		if n.again.Load() == 0 || int(n.done.Load()) != sent-len(late) {
+			t.Fatalf("asked %d times, %d of %d are done with", n.again.Load(), n.done.Load(), sent-len(late))
 		}
-		again := n.again
+		again := n.again.Load()
 		for _, payload := range late {
 			n.send(payload)
 			synctest.Wait()
 		}
 		time.Sleep(30 * time.Second)
-		if st.stored() != sent || n.done != sent || n.again != again {
-			t.Errorf("%d of %d are stored, %d done with, asked %d times more", st.stored(), sent, n.done, n.again-again)
+		synctest.Wait()
+		if st.stored() != sent || n.done.Load() != sent || n.again.Load() != again {
+			t.Errorf("%d of %d are stored, %d done with, asked %d times more", st.stored(), sent, n.done.Load(), n.again.Load()-again)
 		}
 	})
 }
@@ -282,15 +285,15 @@ func TestDevicesThroughMishaps(t *testing.T) {
 				r := run(at(saturday))
 				type kept struct {
 					payload []byte
-					done    *bool
+					done    *atomic.Bool
 				}
 				var session []kept // of the network's broker
 				send := func(k kept) {
-					n.handle(broker.Message{Topic: "up", Payload: k.payload}, func() { *k.done = true })
+					n.handle(broker.Message{Topic: "up", Payload: k.payload}, func() { k.done.Store(true) })
 				}
 				for i := range 5 {
 					r.count(uint64(10 + 2*i))
-					k := kept{uplinkJSON("s", uint32(i), r.now(), `{"n":3}`), new(bool)}
+					k := kept{uplinkJSON("s", uint32(i), r.now(), `{"n":3}`), new(atomic.Bool)}
 					session = append(session, k)
 					send(k)
 					r.settle()
@@ -301,7 +304,7 @@ func TestDevicesThroughMishaps(t *testing.T) {
 						st.dying = nil // a restart, once
 						r = run(r.now)
 						for _, k := range session {
-							if !*k.done || i%2 == 0 {
+							if !k.done.Load() || i%2 == 0 {
 								send(k)
 							}
 						}
@@ -327,7 +330,7 @@ func TestDevicesThroughMishaps(t *testing.T) {
 					t.Errorf("%+v: %d and %d passages, want 8 and 15", m, in, out)
 				}
 				for i, k := range session {
-					if !*k.done {
+					if !k.done.Load() {
 						t.Errorf("%+v: uplink %d is never done with", m, i)
 					}
 				}
