@@ -155,7 +155,7 @@ func receive(t *testing.T, got <-chan broker.Message) broker.Message {
 	select {
 	case m := <-got:
 		return m
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("no message")
 		return broker.Message{}
 	}
@@ -297,7 +297,7 @@ func TestForeignTopicsAreRefused(t *testing.T) {
 	} {
 		// A refused publish costs the connection. The client may be told a moment
 		// before it takes itself for disconnected; the next one is not sent then.
-		within(t, 5*time.Second, "refused for publish to "+topic, func() bool {
+		within(t, 20*time.Second, "refused for publish to "+topic, func() bool {
 			r.up(pi)
 			err := pi.Publish(t.Context(), broker.Message{Topic: topic, Payload: []byte("x")})
 			if !errors.Is(err, broker.ErrOffline) {
@@ -354,7 +354,7 @@ func TestTakeoverDoesNotReportOffline(t *testing.T) {
 	}
 	first := r.up(r.client("poort/pi-1", nil, will))
 	second := r.up(r.client("poort/pi-1", nil, will))
-	within(t, 5*time.Second, "thrown out", func() bool { return !first.Connected() })
+	within(t, 20*time.Second, "thrown out", func() bool { return !first.Connected() })
 	publish(t, second, broker.StatusTopic("poort", "pi-1"), "here", true)
 	if m := receive(t, got); string(m.Payload) != "here" {
 		t.Errorf("got %s, want only the new connection's status", m.Payload)
@@ -396,7 +396,7 @@ func TestClientComesBackAfterBrokerRestart(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "offline", func() bool { return !c.Connected() })
+	within(t, 20*time.Second, "offline", func() bool { return !c.Connected() })
 	if err := c.Publish(t.Context(), broker.Message{Topic: "x/1"}); !errors.Is(err, broker.ErrOffline) {
 		t.Errorf("publish without a broker: %v", err)
 	}
@@ -438,7 +438,7 @@ func TestPublishEndsWithTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Go(func() { _ = c.Run(ctx) })
-	within(t, 5*time.Second, "connected", c.Connected)
+	within(t, 20*time.Second, "connected", c.Connected)
 	if err := c.Publish(t.Context(), broker.Message{Topic: "x"}); !errors.Is(err, broker.ErrNoAck) {
 		t.Errorf("without a PUBACK: %v, want %v", err, broker.ErrNoAck)
 	}
