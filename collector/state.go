@@ -164,7 +164,7 @@ func (l *live) grade(b *perron.Busyness, period perron.Period, now time.Time) {
 	}
 	b.Level = perron.LevelOf(shown, load)
 	level := b.Level
-	if now.Add(minutes(travel + wait)).After(period.End) {
+	if l.tooLate(now, wait, period) {
 		b.Level = perron.Late
 	}
 	b.Trend = l.trend(b, now)
@@ -205,17 +205,41 @@ func (l *live) trend(b *perron.Busyness, now time.Time) perron.Trend {
 
 // expected is the wait in half an hour, by a forecast that is fresh.
 func (l *live) expected(now time.Time) (wait float64, ok bool) {
+	s, ok := l.ahead(now, 30*time.Minute)
+	return s.Wait.Mid, ok
+}
+
+// ahead is the slot of a fresh forecast some time from now, when it is open.
+func (l *live) ahead(now time.Time, by time.Duration) (perron.Slot, bool) {
 	l.mu.Lock()
 	f := l.outlook.forecast
 	l.mu.Unlock()
 	if f == nil || now.Sub(f.Origin) > quarter {
-		return 0, false
+		return perron.Slot{}, false
 	}
-	s, ok := f.SlotAt(now.Add(30 * time.Minute))
-	if !ok || !s.Open || s.Basis == perron.Measured {
-		return 0, false
+	s, ok := f.SlotAt(now.Add(by))
+	return s, ok && s.Open && s.Basis != perron.Measured
+}
+
+// tooLate says whether who leaves now will probably not get in: by the
+// forecast of the time at which they arrive, or by the wait now without one.
+func (l *live) tooLate(now time.Time, wait float64, period perron.Period) bool {
+	arrival := now.Add(minutes(travel))
+	if !arrival.Before(period.End) {
+		return true
 	}
-	return s.Wait.Mid, true
+	if s, ok := l.ahead(now, minutes(travel)); ok && s.Basis == perron.Expected {
+		// The probability is that of the start of a slot: between two starts it
+		// rises evenly, and at closing time it is certain.
+		length := time.Duration(s.Minutes) * time.Minute
+		next := 1.0
+		if n, ok := l.ahead(now, minutes(travel)+length); ok && s.Start.Add(length).Before(period.End) {
+			next = n.Late
+		}
+		part := arrival.Sub(s.Start).Seconds() / length.Seconds()
+		return s.Late+part*(next-s.Late) > 0.5
+	}
+	return arrival.Add(minutes(wait)).After(period.End)
 }
 
 func (l *live) typical(now time.Time) perron.Level {

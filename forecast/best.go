@@ -17,9 +17,19 @@ const (
 	worthwhile = 10 // minutes of wait: where nobody waits as long, any time is good
 )
 
+// lateRisk is the probability of not getting in from which a moment is no
+// advice.
+const lateRisk = 0.05
+
+// onAverage is the mean wait of a slot by Swanson's rule, for which long waits
+// that are unlikely count too (Hurst, Brown and Swanson, "Swanson's 30-40-30
+// rule", AAPG Bulletin 84, 2000).
+func onAverage(s *perron.Slot) float64 { return 0.3*s.Wait.Low + 0.4*s.Wait.Mid + 0.3*s.Wait.High }
+
 // best are up to three stretches of today that are left and in which the wait
-// is short, soonest first. When it stays quiet there is nothing to advise.
-func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site) []perron.Moment {
+// is short, soonest first. When it stays quiet there is nothing to advise. Rate
+// is what the yard can take, in vehicles a minute.
+func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site, rate float64) []perron.Moment {
 	var left []perron.Slot
 	worst, least := 0.0, math.Inf(1)
 	for _, s := range quarters {
@@ -27,13 +37,13 @@ func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site)
 		if !open || s.Start.Before(origin) || !s.Start.Before(midnight) || s.Level.Rank() == 0 {
 			continue
 		}
-		worst = math.Max(worst, s.Wait.Mid)
+		worst = math.Max(worst, onAverage(&s))
 		inside := s.Start.Add(time.Duration(s.Wait.High * float64(time.Minute)))
-		if s.Start.After(p.End.Add(-beforeEnd)) || inside.After(p.End.Add(-spare)) {
+		if s.Start.After(p.End.Add(-beforeEnd)) || inside.After(p.End.Add(-spare)) || s.Late > lateRisk {
 			continue
 		}
 		left = append(left, s)
-		least = math.Min(least, s.Wait.Mid)
+		least = math.Min(least, onAverage(&s))
 	}
 	if worst < worthwhile || len(left) == 0 || worst-least < 5 {
 		return []perron.Moment{}
@@ -41,17 +51,18 @@ func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site)
 	good := math.Max(5, least+0.2*(worst-least))
 	var found []perron.Moment
 	for i := 0; i < len(left); {
-		if left[i].Wait.Mid > good {
+		if onAverage(&left[i]) > good {
 			i++
 			continue
 		}
 		m := perron.Moment{Start: left[i].Start, Wait: left[i].Wait}
 		n := 0
-		for ; i < len(left) && left[i].Wait.Mid <= good && n < longest; i++ {
+		for ; i < len(left) && onAverage(&left[i]) <= good && n < longest; i++ {
 			if n > 0 && left[i].Start.Sub(left[i-1].Start) > slotMinutes*time.Minute {
 				break
 			}
 			m.End = left[i].Start.Add(slotMinutes * time.Minute)
+			m.Room = append(m.Room, math.Round(math.Max(0, rate*slotMinutes-left[i].Arrivals.Mid)*10)/10)
 			if left[i].Wait.Mid > m.Wait.Mid {
 				m.Wait = left[i].Wait
 			}

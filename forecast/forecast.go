@@ -43,7 +43,7 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 		}
 	}
 	f.Hours = hours(quarters, today)
-	f.Best = best(f.Quarters, origin, today.End(), m.site)
+	f.Best = best(f.Quarters, origin, today.End(), m.site, m.capacity())
 	return f
 }
 

@@ -28,6 +28,9 @@ type Moment struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
 	Wait  Interval  `json:"wait"`
+	// Room is how many more vehicles each quarter of an hour from Start on can
+	// take before its wait grows; empty where that is not known.
+	Room []float64 `json:"room,omitempty"`
 }
 
 // A Forecast is all that is expected of one site, seen from Origin.

@@ -12,6 +12,17 @@ type siteNow struct {
 	site     *perron.Site
 	busyness perron.Busyness
 	forecast *perron.Forecast // nil when there is none
+	// own is the one best moment that this visitor is told, empty when there is
+	// none for them; nil tells everybody the same.
+	own []perron.Moment
+}
+
+// advised are the moments that this visitor is told.
+func (s *siteNow) advised() []perron.Moment {
+	if s.own != nil {
+		return s.own
+	}
+	return s.forecast.Best
 }
 
 const (
@@ -59,7 +70,7 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 		if s.busyness.Level.Rank() == 0 || s.forecast == nil {
 			continue
 		}
-		for _, m := range s.forecast.Best {
+		for _, m := range s.advised() {
 			if !m.Start.After(now) || m.Start.Sub(now) > laterAtMost || best.busyness.Wait.Mid-m.Wait.Mid < worthwhile {
 				continue
 			}
@@ -77,6 +88,11 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 // bestToday says the best moment that is left today, or nothing.
 func bestToday(w *words, s *siteNow, now time.Time) string {
 	moments := momentsLeft(s, now)
+	if len(moments) > 0 && s.own != nil {
+		if moments = s.own; len(moments) == 0 {
+			return "" // all that has room is given away
+		}
+	}
 	if len(moments) == 0 {
 		if anyTime(s, now) {
 			return w.T("best.any")

@@ -233,6 +233,9 @@ func newRow(w *words, s *perron.Slot, class, word string) row {
 	default:
 		r.Wait = w.WaitRange(s.Wait)
 	}
+	if n := int(math.Round(s.Late*10)) * 10; n >= 10 && class != "u" && class != "m" {
+		r.Wait = w.T("wait.late", "Wait", r.Wait, "Percent", min(n, 90))
+	}
 	return r
 }
 

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"fmt"
 	"math"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +211,21 @@ func TestAdvice(t *testing.T) {
 	if got := bestToday(w, &s, civil("2026-05-09 16:00")); got != "nu, de rest van de dag" {
 		t.Errorf("best moment at 16:00: %q", got)
 	}
+	// Each visitor has a moment of their own, or none when all is given away.
+	part := moment
+	part.Start = civil("2026-05-09 16:15")
+	s.own = []perron.Moment{part}
+	if got := bestToday(w, &s, now); got != "na 16:15" {
+		t.Errorf("own best moment: %q", got)
+	}
+	if got := advise(w, []siteNow{s}, now); !strings.Contains(got, "Vanaf 16:15") {
+		t.Errorf("advice with a moment of their own: %q", got)
+	}
+	s.own = []perron.Moment{}
+	if got := bestToday(w, &s, now) + advise(w, []siteNow{s}, now); got != "" {
+		t.Errorf("advice when all is given away: %q", got)
+	}
+	s.own = nil
 	s.busyness.Closure = &perron.Closure{}
 	if got := bestToday(w, &s, now); got != "" {
 		t.Errorf("best moment of a closed site: %q", got)
@@ -269,5 +286,57 @@ func TestHours(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, specialDays(w, &h, date("2026-05-09"))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestGuided: the pages spread visitors over the quarters of a moment and tell
+// each the same again.
+func TestGuided(t *testing.T) {
+	now := civil("2026-05-09 11:20")
+	s := &server{}
+	seen := map[string]bool{}
+	for i := range 40 {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:4711", i)
+		text := func() string {
+			n := siteNow{site: fixtureSites()[0], forecast: &perron.Forecast{Best: []perron.Moment{{
+				Start: civil("2026-05-09 15:30"), End: civil("2026-05-09 16:30"), Room: []float64{10, 10, 0, 10},
+			}}}}
+			s.guided(r, &n, now)
+			return bestToday(testWords(t)["nl"], &n, now)
+		}
+		first := text()
+		if again := text(); first != again {
+			t.Fatalf("told %q, then %q", first, again)
+		}
+		seen[first] = true
+	}
+	for _, want := range []string{"15:30–16:30", "15:45–16:30", "16:15–16:30"} {
+		if !seen[want] || len(seen) != 3 {
+			t.Errorf("visitors are told %v", seen)
+		}
+	}
+	n := siteNow{site: fixtureSites()[0], forecast: &perron.Forecast{Best: []perron.Moment{{Start: now, End: now.Add(time.Hour)}}}}
+	if s.guided(httptest.NewRequest("GET", "/", nil), &n, now); n.own != nil {
+		t.Error("guided by a forecast without room")
+	}
+}
+
+func TestRowSaysHowLikelyItIsTooLate(t *testing.T) {
+	w := testWords(t)["nl"]
+	s := perron.Slot{Start: civil("2026-05-09 16:30"), Minutes: 15, Open: true, Level: perron.Busy, Wait: perron.Interval{Low: 10, Mid: 20, High: 34}}
+	for late, want := range map[float64]string{
+		0:    "10–35 min",
+		0.04: "10–35 min",
+		0.38: "10–35 min; 40 % kans dat u voor sluitingstijd niet aan de beurt komt",
+		1:    "10–35 min; 90 % kans dat u voor sluitingstijd niet aan de beurt komt",
+	} {
+		s.Late = late
+		if got := newRow(w, &s, "e", "day.expected").Wait; got != want {
+			t.Errorf("%v: %q, want %q", late, got, want)
+		}
+	}
+	if got := newRow(w, &s, "m", "day.measured").Wait; strings.Contains(got, "kans") {
+		t.Errorf("what was measured is no chance: %q", got)
 	}
 }

@@ -80,6 +80,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, v *visit) erro
 	sites := make([]siteNow, 0, len(s.Sites))
 	for _, site := range s.Sites {
 		now := s.now(site)
+		s.guided(r, &now, v.Now)
 		sites = append(sites, now)
 		body.Tiles = append(body.Tiles, viewTile(v, &now))
 		body.Script.States = append(body.Script.States, newScriptState(site, &now.busyness))
@@ -132,6 +133,7 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return errNotFound
 	}
 	now := s.now(site)
+	s.guided(r, &now, v.Now)
 	body := perronBody{
 		tile: viewTile(v, &now), Address: site.Address,
 		Week:  viewWeek(v.words, site, now.forecast, v.Now),

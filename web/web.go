@@ -74,6 +74,7 @@ type server struct {
 	langs  *languages
 	assets *assets
 	pages  *pages
+	guides guides
 	// planners holds a token for each planner's page that is being made.
 	planners chan struct{}
 }
