@@ -34,9 +34,11 @@ func TestGuide(t *testing.T) {
 			t.Fatalf("moment %+v", m)
 		}
 	}
-	// Half of those who are told come: 14 places are given to 28.
-	if got[at(0)] != 4 || got[at(15)] != 8 || got[at(300)] != 16 || len(got) != 3 {
-		t.Errorf("sent to %v", got)
+	// A fifth of those who are told come: 14 places are given to about 70.
+	for quarter, want := range map[time.Time]int{at(0): 10, at(15): 20, at(300): 40} {
+		if n := got[quarter]; n < want || n > want+1 || len(got) != 3 {
+			t.Errorf("sent to %v", got)
+		}
 	}
 	// The first moment is gone: those who were sent there may be sent elsewhere,
 	// but all that is left is given away.
@@ -48,8 +50,8 @@ func TestGuide(t *testing.T) {
 			t.Fatalf("moment %+v", m)
 		}
 	}
-	if gone != 12 {
-		t.Errorf("%d have no advice any more, want 12", gone)
+	if want := got[at(0)] + got[at(15)]; gone != want {
+		t.Errorf("%d have no advice any more, want %d", gone, want)
 	}
 	if _, ok := g.Choose(moments, now.AddDate(0, 0, 1), 5); ok {
 		t.Error("a moment of yesterday")
