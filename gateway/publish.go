@@ -244,6 +244,20 @@ func (p *publisher) fill(ctx context.Context) {
 				return
 			}
 		}
+		if n := uint64(len(b.Events)); n > 0 && b.Loose {
+			// What is sent once stays as it was sent.
+			fixed, err := p.box.Settle(ctx, b.First, b.First+n-1)
+			if err != nil {
+				if !fixed {
+					p.fail(ctx, err, "events cannot be read from the outbox")
+					return
+				}
+				p.log.Warn("it cannot be noted with which times events are sent", "err", err)
+			}
+			if fixed {
+				continue
+			}
+		}
 		payload, err := broker.Events{Epoch: b.Epoch, Floor: b.Floor, First: b.First, Events: b.Events}.Encode()
 		if err != nil {
 			p.fail(ctx, err, "events cannot be sent")

@@ -40,14 +40,13 @@ type Stamp struct {
 	Shift int64
 }
 
-const (
-	// goodFor is how long a clock that is not synchronised any more is still
-	// believed. A quartz may be off by 50 millionths: half a minute in a week.
-	goodFor = 7 * 24 * time.Hour
-	// jump is how far the clocks may drift apart within one look at them without
-	// being called a jump.
-	jump = time.Second
-)
+// GoodFor is how long a clock that is not synchronised any more is still
+// believed. A quartz may be off by 50 millionths: half a minute in a week.
+const GoodFor = 7 * 24 * time.Hour
+
+// jump is how far the clocks may drift apart within one look at them without
+// being called a jump.
+const jump = time.Second
 
 // Config says what a clock has to go by. All but Read may be left out.
 type Config struct {
@@ -128,7 +127,7 @@ func (c *Clock) look() (r Reading, shift int64, unsure bool) {
 		return r, raw, false
 	case c.known:
 		// Whoever set the clock meanwhile knew less than the last synchronisation.
-		return r, c.shift, r.Boot-c.at > goodFor
+		return r, c.shift, r.Boot-c.at > GoodFor
 	}
 	if raw < c.floor {
 		// A clock that was stopped goes on where it was, at best.

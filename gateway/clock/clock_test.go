@@ -84,7 +84,7 @@ func TestJumpsAreNotBelieved(t *testing.T) {
 		d.truth, d.off, d.synced = d.truth.Add(time.Minute), off, false
 		check("set without synchronisation", d.truth, false)
 	}
-	d.truth = d.truth.Add(goodFor)
+	d.truth = d.truth.Add(GoodFor)
 	check("a week later", d.truth, true)
 	d.off, d.synced = 2*time.Second, true
 	check("synchronised at last", d.truth.Add(2*time.Second), false)

@@ -119,7 +119,8 @@ type Outbox struct {
 	lost     uint64 // edges to add to LostEdges
 	stored   meta   // as committed
 	clocks   map[string]anchor
-	lived    Life // as it was found
+	fixed    map[uint64]times // settled, by first number of the chunk, and not on disk
+	lived    Life             // as it was found
 	outages  []Outage
 }
 
@@ -235,8 +236,8 @@ CREATE TABLE IF NOT EXISTS chunk (
 	presences INTEGER NOT NULL,    -- of them, those that may be dropped first
 	holes     INTEGER NOT NULL,    -- of them, those that were dropped
 	body      BLOB NOT NULL,
-	boot      TEXT,                -- in which it was stamped; NULL when the clock was right
-	shift     INTEGER              -- clock less time since boot, ns; of stamps that are unsure
+	boot      TEXT,                -- in which it was stamped; NULL when the clock was right or the times are settled, '!' when they are settled and unsure
+	shift     INTEGER              -- clock less time since boot, ns; of settled times, what is to be added
 );
 CREATE INDEX IF NOT EXISTS chunk_presences ON chunk (first) WHERE presences > 0;
 CREATE TABLE IF NOT EXISTS meta (

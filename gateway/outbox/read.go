@@ -21,6 +21,9 @@ type Batch struct {
 	// Held is how many of them, at the end, have times that are corrected when
 	// the clock becomes synchronised before the device is started again.
 	Held int
+	// Loose says that some times change with what becomes known of the clock; see
+	// [Outbox.Settle].
+	Loose bool
 }
 
 // Read returns the events from number from on, at most limit, up to the first
@@ -31,32 +34,33 @@ func (o *Outbox) Read(ctx context.Context, from uint64, limit int) (Batch, error
 	o.mu.Lock()
 	s, holes := o.state, o.holes
 	o.mu.Unlock()
-	b := Batch{Epoch: s.Epoch, Floor: s.Acked + 1, First: max(from, s.Acked+1)}
-	if b.First >= s.Next {
-		b.First = s.Next
-		return b, nil
+	floor := s.Acked + 1
+	b, err := o.run(ctx, max(from, floor), limit, s.Next)
+	if err == nil && holes > 0 {
+		var lowest Batch
+		lowest, err = o.run(ctx, floor, 1, s.Next)
+		floor = lowest.First
 	}
-	var err error
-	if b.Events, b.Held, err = o.run(ctx, o.db, &b.First, limit, s.Next); err != nil {
+	if err != nil {
 		return Batch{}, fmt.Errorf("read outbox: %w", err)
 	}
-	if holes > 0 {
-		if _, _, err = o.run(ctx, o.db, &b.Floor, 1, s.Next); err != nil {
-			return Batch{}, fmt.Errorf("read outbox: %w", err)
-		}
-	}
+	b.Epoch, b.Floor = s.Epoch, floor
 	return b, nil
 }
 
-// run reads the first run of held events from *from on and sets *from to the
-// number of its first, or to next when there is none.
-func (o *Outbox) run(ctx context.Context, q querier, from *uint64, limit int, next uint64) (events []perron.Event, held int, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT first, body, boot, shift FROM chunk
-		WHERE first >= COALESCE((SELECT MAX(first) FROM chunk WHERE first <= ?1), 0) ORDER BY first`, *from)
+// run reads the first run of held events from number from on. Its First is next
+// when there is none.
+func (o *Outbox) run(ctx context.Context, from uint64, limit int, next uint64) (Batch, error) {
+	if from >= next {
+		return Batch{First: next}, nil
+	}
+	rows, err := o.db.QueryContext(ctx, `SELECT first, body, boot, shift FROM chunk
+		WHERE first >= COALESCE((SELECT MAX(first) FROM chunk WHERE first <= ?1), 0) ORDER BY first`, from)
 	if err != nil {
-		return nil, 0, err
+		return Batch{}, err
 	}
 	defer rows.Close()
+	b := Batch{First: from}
 	var body sql.RawBytes
 	var boot sql.NullString
 	var shift sql.NullInt64
@@ -64,48 +68,45 @@ func (o *Outbox) run(ctx context.Context, q querier, from *uint64, limit int, ne
 	for !full && rows.Next() {
 		var seq uint64
 		if err := rows.Scan(&seq, &body, &boot, &shift); err != nil {
-			return nil, 0, err
+			return Batch{}, err
 		}
-		full = len(events) > 0 && seq != *from+uint64(len(events))
-		if full {
+		if len(b.Events) > 0 && seq != b.First+uint64(len(b.Events)) {
 			break
 		}
 		o.mu.Lock()
-		how := o.timesOf(boot, shift)
+		how, err := o.timesOf(seq, boot, shift, body)
 		o.mu.Unlock()
 		may = may || how.held
-		err := decode(body, func(ev perron.Event, holes int) bool {
-			switch {
-			case holes > 0:
-				seq += uint64(holes)
-				full = len(events) > 0
-			case seq < *from:
-				seq++
-			default:
-				if len(events) == 0 {
-					*from = seq
+		if err == nil {
+			err = decode(body, func(ev perron.Event, holes int) bool {
+				switch {
+				case holes > 0:
+					seq += uint64(holes)
+					full = len(b.Events) > 0
+				case seq < b.First:
+					seq++
+				default:
+					if len(b.Events) == 0 {
+						b.First = seq
+					}
+					ev.Time, ev.Unsure = ev.Time.Add(how.correct), how.unsure
+					b.Events = append(b.Events, ev)
+					if may {
+						b.Held++
+					}
+					b.Loose = b.Loose || how.loose
+					seq++
+					full = len(b.Events) == limit
 				}
-				ev.Time, ev.Unsure = ev.Time.Add(how.correct), how.unsure
-				events = append(events, ev)
-				if may {
-					held++
-				}
-				seq++
-				full = len(events) == limit
-			}
-			return !full
-		})
+				return !full
+			})
+		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("chunk at %d: %w", seq, err)
+			return Batch{}, fmt.Errorf("chunk at %d: %w", seq, err)
 		}
 	}
-	if len(events) == 0 {
-		*from = next
+	if len(b.Events) == 0 {
+		b.First = next
 	}
-	return events, held, rows.Err()
-}
-
-// querier is what a transaction and a database have in common.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	return b, rows.Err()
 }

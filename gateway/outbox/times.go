@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -37,7 +40,7 @@ const keepOutages = 16
 
 // loadTimes reads what is known of clocks and lives.
 func (o *Outbox) loadTimes(ctx context.Context, tx *sql.Tx) error {
-	o.clocks = make(map[string]anchor)
+	o.clocks, o.fixed = make(map[string]anchor), make(map[uint64]times)
 	rows, err := tx.QueryContext(ctx, "SELECT boot, shift, at FROM clock")
 	if err != nil {
 		return err
@@ -154,22 +157,112 @@ func (w *writer) writeTimes(g *group, boot string) error {
 	return nil
 }
 
+// fixedUnsure stands in the place of a boot when the times of a chunk are
+// settled and unsure.
+const fixedUnsure = "!"
+
 // times is how the stamps of a chunk are to be read.
 type times struct {
 	correct time.Duration // to be added
 	unsure  bool          // still
 	held    bool          // it may become known how to correct them
+	loose   bool          // what else becomes known may change them
 }
 
-// timesOf needs o.mu.
-func (o *Outbox) timesOf(boot sql.NullString, shift sql.NullInt64) times {
-	if !boot.Valid {
-		return times{}
+// timesOf needs o.mu. Body is that of the chunk.
+func (o *Outbox) timesOf(first uint64, boot sql.NullString, shift sql.NullInt64, body []byte) (times, error) {
+	if t, ok := o.fixed[first]; ok {
+		return t, nil
 	}
-	if a, ok := o.clocks[boot.String]; ok {
-		return times{correct: time.Duration(a.shift - shift.Int64)}
+	switch {
+	case !boot.Valid:
+		return times{correct: time.Duration(shift.Int64)}, nil
+	case boot.String == fixedUnsure:
+		return times{correct: time.Duration(shift.Int64), unsure: true}, nil
+	case boot.String == "":
+		return times{unsure: true}, nil
 	}
-	return times{unsure: true, held: o.boot != "" && boot.String == o.boot}
+	here := boot.String == o.boot
+	a, ok := o.clocks[boot.String]
+	if !ok {
+		return times{unsure: true, held: here, loose: here}, nil
+	}
+	// A clock that was not synchronised for long is believed no more.
+	last := int64(math.MinInt64)
+	err := decode(body, func(ev perron.Event, holes int) bool {
+		if holes == 0 {
+			last = max(last, ev.Time.UnixNano()-shift.Int64)
+		}
+		return true
+	})
+	stale := last > int64(a.at+clock.GoodFor)
+	return times{correct: time.Duration(a.shift - shift.Int64), unsure: stale, held: stale && here, loose: true}, err
+}
+
+// Settle makes sure that the times of the events from first to last are read
+// from now on as they are now, whatever becomes known of the clock; fixed says
+// that some were not. It is for what is about to be sent: a receiver that keeps
+// an event under its time could take one that comes with another for a second
+// one. On an error that holds only until the file is closed.
+func (o *Outbox) Settle(ctx context.Context, first, last uint64) (fixed bool, err error) {
+	o.io.Lock()
+	defer o.io.Unlock()
+	found := make(map[uint64]times)
+	rows, err := o.db.QueryContext(ctx, `SELECT first, body, boot, shift FROM chunk
+		WHERE first >= COALESCE((SELECT MAX(first) FROM chunk WHERE first <= ?1), 0) AND first <= ?2`, first, last)
+	if err != nil {
+		return false, fmt.Errorf("settle times: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at uint64
+		var body sql.RawBytes
+		var boot sql.NullString
+		var shift sql.NullInt64
+		err := rows.Scan(&at, &body, &boot, &shift)
+		if err == nil {
+			var t times
+			o.mu.Lock()
+			t, err = o.timesOf(at, boot, shift, body)
+			o.mu.Unlock()
+			if t.loose {
+				found[at] = times{correct: t.correct, unsure: t.unsure}
+			}
+		}
+		if err != nil {
+			return false, fmt.Errorf("settle times of chunk at %d: %w", at, err)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(found) == 0 {
+		return false, err
+	}
+	err = o.writeSettled(ctx, found)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		maps.DeleteFunc(o.fixed, func(at uint64, _ times) bool { return at+chunkEvents <= o.state.Acked })
+		maps.Copy(o.fixed, found)
+		return true, fmt.Errorf("settle times: %w", err)
+	}
+	return true, nil
+}
+
+func (o *Outbox) writeSettled(ctx context.Context, found map[uint64]times) error {
+	tx, err := o.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
+	for at, t := range found {
+		var boot any
+		if t.unsure {
+			boot = fixedUnsure
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE chunk SET boot = ?, shift = ? WHERE first = ?", boot, int64(t.correct), at); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 // nowAlive is what is kept as the last sign of life, nil when nothing is.

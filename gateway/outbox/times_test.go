@@ -103,7 +103,7 @@ func TestUnsureTimes(t *testing.T) {
 		}
 	}
 	check("before the clock is known", 3)
-	if err := b.SetClock(t.Context(), shift+int64(3*time.Hour), time.Minute); err != nil {
+	if err := b.SetClock(t.Context(), shift+int64(3*time.Hour), time.Duration(want[6].Time.UnixNano()-shift)); err != nil {
 		t.Fatal(err)
 	}
 	unsure(false, 4, 5)
@@ -143,4 +143,77 @@ func TestLife(t *testing.T) {
 	if d := cmp.Diff(want[2:], b.Outages()); d != "" {
 		t.Errorf("outages (-want +got)\n%s", d)
 	}
+}
+
+// Settled times stay: over what becomes known of the clock, a restart and a new
+// number of the event; and on a disk that takes nothing, until the end of the
+// program.
+func TestSettle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	b := openAt(t, path, Options{Boot: "one"})
+	shift := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC).UnixNano()
+	put := func(i int) {
+		t.Helper()
+		if err := b.AppendUnsure(t.Context(), events(i, 1), shift, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	learn := func(by time.Duration) {
+		t.Helper()
+		if err := b.SetClock(t.Context(), shift+int64(by), 2*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle := func(first, last uint64, want bool) {
+		t.Helper()
+		if fixed, err := b.Settle(t.Context(), first, last); err != nil || fixed != want {
+			t.Fatalf("settled %d to %d: %v, %v; want %v", first, last, fixed, err, want)
+		}
+	}
+	want := events(0, 4)
+	check := func(what string, loose bool) {
+		t.Helper()
+		got, err := b.Read(t.Context(), 1, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want[:len(got.Events)], got.Events); d != "" || got.Loose != loose {
+			t.Errorf("%s: loose is %v, want %v; events (-want +got)\n%s", what, got.Loose, loose, d)
+		}
+	}
+	put(0)
+	put(1)
+	want[0].Unsure, want[1].Unsure = true, true
+	check("at first", true)
+	settle(1, 1, true)
+	settle(1, 1, false)
+	learn(time.Hour)
+	want[1].Time, want[1].Unsure = want[1].Time.Add(time.Hour), false
+	check("when the clock is known", true)
+	settle(2, 2, true)
+	learn(2 * time.Hour)
+	check("when it is known better", false)
+	b.stop()
+	b = openAt(t, path, Options{Boot: "one"})
+	check("after a restart", false)
+
+	put(2)
+	want[2].Time = want[2].Time.Add(2 * time.Hour)
+	if _, err := b.db.Exec("PRAGMA query_only = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if fixed, err := b.Settle(t.Context(), 1, 3); err == nil || !fixed {
+		t.Errorf("nothing can be written: %v, %v", fixed, err)
+	}
+	if _, err := b.db.Exec("PRAGMA query_only = 0"); err != nil {
+		t.Fatal(err)
+	}
+	learn(3 * time.Hour)
+	check("without a disk", false)
 }

@@ -242,6 +242,9 @@ func (o *Outbox) commit(g *group) error {
 	o.holes, o.opened = w.holes, opened
 	o.sure = o.sure || renew
 	o.renew = o.renew && !renew
+	if renew {
+		clear(o.fixed) // the numbers are others
+	}
 	o.stored = meta{w.s.Next, w.s.Acked, w.s.Dropped, w.s.LostEdges}
 	if g.position != nil {
 		o.position = g.position
