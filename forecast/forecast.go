@@ -19,6 +19,7 @@ import (
 func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Estimate) perron.Forecast {
 	origin = origin.UTC()
 	f := perron.Forecast{Site: m.site.ID, Origin: origin}
+	now = possible(now)
 	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finite(now)
 	if live {
 		m.remember(now.At, now.Queue.Mid)
@@ -56,6 +57,19 @@ func finite(e perron.Estimate) bool {
 		}
 	}
 	return !math.IsNaN(e.EntryRate) && !math.IsInf(e.EntryRate, 0)
+}
+
+// possible is an estimate without less than nobody, and with rising quantiles;
+// a wait is no longer than a day.
+func possible(e perron.Estimate) perron.Estimate {
+	for _, v := range []*perron.Interval{&e.OnSite, &e.Queue, &e.Wait} {
+		v.Low = math.Max(0, v.Low)
+		v.Mid = math.Max(v.Low, v.Mid)
+		v.High = math.Max(v.Mid, v.High)
+	}
+	const day = 24 * 60
+	e.Wait.Low, e.Wait.Mid, e.Wait.High = math.Min(day, e.Wait.Low), math.Min(day, e.Wait.Mid), math.Min(day, e.Wait.High)
+	return e
 }
 
 // update takes in today's counts. Rows of earlier days are left to Refit.
@@ -112,7 +126,7 @@ func (m *Model) today(today int, now perron.Estimate, live bool) {
 	date := m.base.AddDays(today)
 	waiting := 0.0
 	if live {
-		waiting = now.Queue.Mid
+		waiting = m.onRoad(now.Queue.Mid)
 	}
 	m.unqueueToday(date, y, waiting)
 	lo, hi := m.s.first[today], m.s.first[today+1]

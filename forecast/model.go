@@ -67,8 +67,17 @@ func (m *Model) remember(at time.Time, queue float64) {
 	}
 	start := perron.Quarter.Start(at)
 	if _, ok := m.queues[start.Unix()]; !ok && at.Sub(start) < 3*time.Minute {
-		m.queues[start.Unix()] = math.Max(0, queue)
+		m.queues[start.Unix()] = m.onRoad(queue)
 	}
+}
+
+// onRoad is a queue as it can be: what is twice as long as the road is none.
+func (m *Model) onRoad(queue float64) float64 {
+	room := 60.0
+	if m.site.RoadSpace > 0 {
+		room = float64(m.site.RoadSpace)
+	}
+	return math.Max(0, math.Min(2*room, queue))
 }
 
 // Refit learns from history: quarter-hour counts with gates summed. Between

@@ -77,8 +77,11 @@ func (m *Model) unqueue(d perron.Date, y []float64) {
 const halfTurn = 60
 
 // stay is the part of those who come that joins a queue of so many minutes.
-// The rest drives on, so that a queue that is longer than usual grows less.
+// The rest drives on, so that a queue that is longer than usual grows less. Of
+// waits beyond an hour and a half nothing is known, and nobody is made up who
+// would have turned away.
 func stay(wait float64) float64 {
+	wait = math.Max(0, math.Min(1.5*halfTurn, wait))
 	return 1 / (1 + (wait/halfTurn)*(wait/halfTurn))
 }
 
