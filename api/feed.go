@@ -185,7 +185,7 @@ func coreOf(st openapi.State) ([]byte, error) {
 	if st.Gateways != nil {
 		quiet := make([]perron.GatewayStatus, len(st.Gateways))
 		for i, g := range st.Gateways {
-			g.At, g.OldestWaiting, g.OutboxBytes = time.Time{}, time.Time{}, 0
+			g.At, g.OldestWaiting, g.OutboxBytes, g.Next = time.Time{}, time.Time{}, 0, 0
 			quiet[i] = g
 		}
 		st.Gateways = quiet

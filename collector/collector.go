@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type Store interface {
 	SaveForecast(ctx context.Context, f perron.Forecast) error
 	Forecasts(ctx context.Context, site string, from, to time.Time) ([]perron.Forecast, error)
 	Losses(ctx context.Context, site string, from, to time.Time) ([]store.Loss, error)
+	store.LossStore
 	store.ReadingStore
 }
 
@@ -313,6 +315,7 @@ func (c *Collector) onStatus(m broker.Message) {
 	if m.Retained {
 		heard = s.At // it may have lain there for days
 	}
+	w.epochs.hear(&s, heard)
 	w.live.receive(func(in *inbox) { in.statuses = append(in.statuses, heardStatus{GatewayStatus: s, heard: heard}) })
 }
 
@@ -402,6 +405,23 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
+	}
+}
+
+// insist does something until it succeeds or ctx ends.
+func (c *Collector) insist(ctx context.Context, name, what string, do func() error) error {
+	for wait := minRetry; ; wait = min(2*wait, maxRetry) {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.storeFailed(name, what, err)
+		if !pause(ctx, wait/2+rand.N(wait/2)) {
+			return ctx.Err()
+		}
 	}
 }
 

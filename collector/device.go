@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -164,13 +163,17 @@ func (d *teller) run(ctx context.Context) {
 // been committed. The error is that of ctx.
 func (d *teller) load(ctx context.Context) (*tally, error) {
 	var t *tally
-	err := d.insist(ctx, "read the last reading", func() error {
+	err := d.c.insist(ctx, d.worker.name(), "read the last reading", func() error {
 		r, err := d.c.cfg.Store.Reading(ctx, d.Site, d.Gateway)
 		if errors.Is(err, store.ErrNotFound) {
 			t = newTally(d.c.cfg.Now())
 			return nil
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case readBook(r.Data) != nil: // it had an outbox once
+			t = newTally(d.c.cfg.Now())
+		default:
 			t, err = readTally(r.Data)
 		}
 		return err
@@ -213,7 +216,7 @@ func (d *teller) take(ctx context.Context, t *tally, r report) *tally {
 		d.c.log.Error("reading cannot be kept", "site", d.Site, "gateway", d.Gateway, "error", err)
 		return t
 	}
-	if err := d.insist(ctx, "save the reading", func() error {
+	if err := d.c.insist(ctx, d.worker.name(), "save the reading", func() error {
 		return d.c.cfg.Store.SaveReading(ctx, store.Reading{Site: d.Site, Gateway: d.Gateway, Data: data})
 	}); err != nil {
 		return nil
@@ -233,27 +236,10 @@ func (d *teller) commit(ctx context.Context, t *tally) error {
 	if empty {
 		return nil
 	}
-	return d.insist(ctx, "commit", func() error {
+	return d.c.insist(ctx, d.worker.name(), "commit", func() error {
 		_, err := d.worker.commit(ctx, &b)
 		return err
 	})
-}
-
-// insist does something until it succeeds or ctx ends.
-func (d *teller) insist(ctx context.Context, what string, do func() error) error {
-	for wait := minRetry; ; wait = min(2*wait, maxRetry) {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		d.c.storeFailed(d.Site+"/"+d.Gateway, what, err)
-		if !pause(ctx, wait/2+rand.N(wait/2)) {
-			return ctx.Err()
-		}
-	}
 }
 
 // tell says how the device is, to the live state and to whoever shows it: there

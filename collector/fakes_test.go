@@ -48,6 +48,21 @@ func (s *fakeStore) SaveReading(_ context.Context, r store.Reading) error {
 	return r.Validate()
 }
 
+func (s *fakeStore) SaveLoss(_ context.Context, l store.Loss) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.losses = slices.DeleteFunc(s.losses, func(o store.Loss) bool {
+		return o.Site == l.Site && o.Gateway == l.Gateway && o.Kind == l.Kind && o.Reason == l.Reason
+	})
+	if !l.Withdrawn {
+		s.losses = append(s.losses, l)
+	}
+	return l.Validate()
+}
+
 func (s *fakeStore) Reading(_ context.Context, site, gateway string) (store.Reading, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -125,7 +125,7 @@ func (l *live) doubts(now time.Time) []perron.Doubt {
 	}
 	l.mu.Unlock()
 	slices.SortFunc(out, func(a, b perron.Doubt) int {
-		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor))
+		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor), a.Since.Compare(b.Since))
 	})
 	return out
 }

@@ -39,15 +39,18 @@ type worker struct {
 	acks    *acks
 	metrics *gatewayMetrics
 	runs    runs
+	epochs  *epochs
 	// held is a decoded batch that could not be joined to the ones before.
 	held *store.Batch
 }
 
 func newWorker(c *Collector, l *live, gateway string) *worker {
-	return &worker{
+	w := &worker{
 		c: c, live: l, gateway: gateway, queue: make(chan []byte, queueLen),
 		acks: newAcks(broker.AckTopic(l.site.ID, gateway)), metrics: c.metrics.gateway(l.site.ID, gateway),
 	}
+	w.epochs = newEpochs(w)
+	return w
 }
 
 func (w *worker) name() string { return w.live.site.ID + "/" + w.gateway }
@@ -71,6 +74,10 @@ func (w *worker) next(ctx context.Context) *store.Batch {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-w.epochs.wake:
+			if w.epochs.work(ctx) != nil {
+				return nil
+			}
 		case payload := <-w.queue:
 			b = w.decode(payload)
 		}
@@ -137,6 +144,9 @@ func (w *worker) store(ctx context.Context, b *store.Batch) {
 	wait := minRetry
 	for {
 		res, err := w.commit(ctx, b)
+		if err == nil {
+			err = w.epochs.stored(ctx, b.Epoch, res.Acked, b.Received)
+		}
 		if err == nil {
 			w.acks.add(broker.Ack{Epoch: b.Epoch, Acked: res.Acked}, &res)
 			return

@@ -141,6 +141,7 @@ type history struct {
 type lossKey struct {
 	gateway string
 	kind    perron.DoubtKind
+	epoch   string // of an outbox that is gone
 }
 
 func newLive(c *Collector, site *perron.Site) *live {
@@ -481,7 +482,14 @@ func (l *live) act(actions []perron.Action) {
 
 // lose notes events that are lost or set aside.
 func (l *live) lose(loss store.Loss) {
-	key := lossKey{loss.Gateway, loss.Kind}
+	key := lossKey{gateway: loss.Gateway, kind: loss.Kind}
+	if loss.Kind == perron.DoubtOutbox {
+		// More may become known of it, and then it comes again.
+		key.epoch = loss.Reason
+		if delete(l.losses, key); loss.Withdrawn || loss.At.Before(l.day.start) {
+			return
+		}
+	}
 	d := l.losses[key]
 	if d == nil {
 		d = &perron.Doubt{Kind: loss.Kind, Gateway: loss.Gateway, Since: loss.At}

@@ -252,7 +252,7 @@ func TestSilentCollector(t *testing.T) {
 	g := runGateway(t, Config{Source: feed(10_000), Link: link, AckTimeout: 10 * time.Millisecond, Window: 3})
 	batches := func() (n int) { link.set(func() { n = link.batches }); return n }
 	wait(t, "the window was sent three times", func() bool { return batches() >= 9 })
-	if st := g.Status(t.Context()); st.Waiting != 10_000 || !st.OldestWaiting.Equal(start) {
+	if st := g.Status(t.Context()); st.Waiting != 10_000 || st.Next != 10_001 || !st.OldestWaiting.Equal(start) {
 		t.Errorf("status: %+v", st)
 	}
 	link.set(func() { link.mute = false })

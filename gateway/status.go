@@ -85,6 +85,9 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
 		FailingSince: s.FailingSince, Damaged: s.Damaged,
 	}
+	if st.Next = s.Next; !s.Sure {
+		st.Next = s.Opened // later ones may yet be given other numbers
+	}
 	st.Rival = r.rival.since()
 	st.Sensors, st.LossUnseen = r.sink.sensors()
 	if s.Waiting > 0 {
@@ -127,7 +130,7 @@ func fit(st *perron.GatewayStatus) {
 // is worth a status of its own when it changes.
 func (r *reporter) essence(st perron.GatewayStatus) perron.GatewayStatus {
 	late := st.Waiting > 0 && st.At.Sub(st.OldestWaiting) > behind
-	st.At, st.OldestWaiting, st.OutboxBytes, st.Waiting = time.Time{}, time.Time{}, 0, 0
+	st.At, st.OldestWaiting, st.OutboxBytes, st.Waiting, st.Next = time.Time{}, time.Time{}, 0, 0, 0
 	if late {
 		st.Waiting = 1
 	}

@@ -222,6 +222,7 @@ const (
 	DoubtDropped  DoubtKind = "outbox_full"      // a gateway had to drop events
 	DoubtFailing  DoubtKind = "outbox_failing"   // a gateway cannot keep what it sees
 	DoubtDamaged  DoubtKind = "outbox_damaged"   // a gateway had to begin a new outbox, the old one was damaged
+	DoubtOutbox   DoubtKind = "outbox_gone"      // a gateway has a new outbox: at least so many of the old one are lost, 0 when it cannot be told
 	DoubtOff      DoubtKind = "gateway_was_off"  // a gateway was silent and then started anew: it may have been blind
 	DoubtEdges    DoubtKind = "edges_lost"       // the kernel's buffer overflowed
 	DoubtUnseen   DoubtKind = "loss_unseen"      // edges of a gateway may be lost without anybody noticing

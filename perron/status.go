@@ -17,6 +17,10 @@ type GatewayStatus struct {
 	Waiting       uint64    `json:"waiting"`
 	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
 	OutboxBytes   int64     `json:"outboxBytes"`
+	// Next is the number that the next event will have in the epoch; 0 when it is
+	// not said. When the epoch ends, what was stored of it tells how many of the
+	// waiting are lost with it.
+	Next uint64 `json:"next,omitempty"`
 	// Dropped counts events that did not fit in the outbox, LostEdges the edges
 	// that the kernel reports as lost, both since the epoch began.
 	Dropped   uint64 `json:"dropped"`

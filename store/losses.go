@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -41,6 +43,31 @@ func LossesOf(b *Batch, skip int, lost uint64) []Loss {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
 	})
 	return append(out, causes...)
+}
+
+// A LossStore keeps losses that no batch shows. Both backends do.
+type LossStore interface {
+	// SaveLoss notes a loss, in place of what was saved of the same site, gateway,
+	// kind and reason. When it returns nil that is durable; when it returns an
+	// error the old one is there, or the new one, or none.
+	SaveLoss(ctx context.Context, l Loss) error
+}
+
+// Validate names what no store can keep.
+func (l *Loss) Validate() error {
+	switch {
+	case !perron.ValidID(l.Site):
+		return fmt.Errorf("site %q is not a name", l.Site)
+	case !perron.ValidID(l.Gateway):
+		return fmt.Errorf("gateway %q is not a name", l.Gateway)
+	case l.Kind != perron.DoubtOutbox:
+		return fmt.Errorf("kind %q is none that is saved by itself", l.Kind)
+	case !validEpoch(l.Reason):
+		return fmt.Errorf("reason %q is not an epoch", l.Reason)
+	case l.Count > MaxSeq:
+		return fmt.Errorf("count %d is above %d", l.Count, uint64(MaxSeq))
+	}
+	return CheckTime(l.At)
 }
 
 // causeOf is the kind and reason of the loss that an entry adds to; the kind is

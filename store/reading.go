@@ -8,11 +8,12 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// A Reading is what a collector has to remember of a device that reports counts
-// and keeps no outbox: the last values, and the passages that it made of them,
-// written down before they are committed. Whatever stops a commit, the same
-// batch is made again from the reading; it counts once, as the resend of a
-// gateway does.
+// A Reading is what a collector has to remember of a gateway. Of a device that
+// reports counts and keeps no outbox these are the last values, and the passages
+// that it made of them, written down before they are committed. Whatever stops a
+// commit, the same batch is made again from the reading; it counts once, as the
+// resend of a gateway does. Of one with an outbox it is what its epoch is, and
+// what it last said to hold.
 type Reading struct {
 	Site, Gateway string
 	// Data is the collector's, and text.

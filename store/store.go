@@ -210,10 +210,14 @@ type CountQuery struct {
 // whose times are unsure.
 type Loss struct {
 	Site, Gateway string
-	Kind          perron.DoubtKind // DoubtLost, DoubtSetAside or DoubtTimes
-	Reason        string           // of setting aside; of unsure times, the civil day
-	At            time.Time        // when it was noticed; of unsure times, the first of them
-	Count         uint64
+	Kind          perron.DoubtKind // DoubtLost, DoubtSetAside, DoubtTimes or DoubtOutbox
+	Reason        string           // of setting aside; of unsure times, the civil day; of an outbox, its epoch
+	// At is when it was noticed; of unsure times, the first of them; of an outbox,
+	// when it was last heard of, on the day on which that was noticed.
+	At    time.Time
+	Count uint64 // of an outbox, at least; 0 when it cannot be told
+	// Withdrawn says that it turned out to be none. Such a loss is not listed.
+	Withdrawn bool
 }
 
 // A SetAside is an event that was kept without being counted. Its time is what

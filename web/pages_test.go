@@ -273,6 +273,8 @@ func TestDoubtsInPlainSentences(t *testing.T) {
 		{perron.Doubt{Kind: perron.DoubtOffline, Gateway: "gate", Since: now.Add(-26 * time.Hour)}, "Teller gate van Poort meldt zich niet al 26 uur."},
 		{perron.Doubt{Kind: perron.DoubtLost, Count: 1}, "Poort: 1 telling is verloren gegaan."},
 		{perron.Doubt{Kind: perron.DoubtSetAside, Count: 2100}, "Poort: 2.100 tellingen hadden een onmogelijke tijd of kwamen van een onbekende sensor en tellen niet mee."},
+		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour)}, "Teller gate van Poort heeft een nieuw geheugen. Wat hij vanaf 11:00 telde en nog niet had verstuurd, is weg; hoeveel is niet bekend."},
+		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour), Count: 12}, "Teller gate van Poort heeft een nieuw geheugen. Minstens 12 tellingen in het oude waren nog niet verstuurd en zijn weg, en ook wat er vanaf 11:00 bij kwam."},
 		{perron.Doubt{Kind: "new_kind"}, "Poort: er is iets mis met de tellingen."},
 	} {
 		if got := doubtSentence(w, site, c.doubt, now); got != c.want {
@@ -283,7 +285,7 @@ func TestDoubtsInPlainSentences(t *testing.T) {
 	for _, kind := range []perron.DoubtKind{
 		perron.DoubtOffline, perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped,
 		perron.DoubtEdges, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
-		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtTimes, perron.DoubtRival,
+		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtTimes, perron.DoubtRival, perron.DoubtOutbox,
 		perron.DoubtReset, perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread,
 	} {
 		if got := doubtSentence(w, site, perron.Doubt{Kind: kind, Count: 3}, now); got == w.T("doubt.unknown", "Site", "Poort") || strings.HasPrefix(got, "doubt.") {

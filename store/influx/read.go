@@ -199,6 +199,9 @@ func (s *Store) Losses(ctx context.Context, site string, from, to time.Time) ([]
 	var out []store.Loss
 	flux := s.atEpoch0("loss", site) + fmt.Sprintf(` |> filter(fn: (r) => r.at >= %d and r.at < %d)`, store.Nanos(from), store.Nanos(to))
 	err := s.each(ctx, flux, func(r row) error {
+		if r.int("count") == withdrawn {
+			return nil
+		}
 		l := store.Loss{Site: site, At: store.FromNanos(r.int("at")), Count: uint64(r.int("count"))}
 		var kind string
 		if err := tags(r, map[string]*string{"gateway": &l.Gateway, "kind": &kind, "reason": &l.Reason}); err != nil {

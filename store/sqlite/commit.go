@@ -211,11 +211,9 @@ func insertLosses(ctx context.Context, tx *sql.Tx, n *naming, b *store.Batch, sk
 	if err != nil {
 		return err
 	}
-	for _, l := range losses {
-		_, err := tx.ExecContext(ctx, "INSERT INTO loss (site, at, gateway, kind, reason, count) VALUES (?,?,?,?,?,?)",
-			site, l.At.UnixNano(), l.Gateway, string(l.Kind), l.Reason, int64(l.Count))
-		if err != nil {
-			return fmt.Errorf("record loss: %w", err)
+	for i := range losses {
+		if err := insertLoss(ctx, tx, site, &losses[i]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -55,6 +55,7 @@ type Store interface {
 	SaveAction(ctx context.Context, a perron.Action) error
 	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
 
+	store.LossStore
 	store.ReadingStore
 
 	Ping(ctx context.Context) error
@@ -73,6 +74,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	}{
 		{"CommitSequence", testCommitSequence},
 		{"Unsure", testUnsure},
+		{"SavedLosses", testSavedLosses},
 		{"EpochsAndGateways", testEpochs},
 		{"RefusesNonsense", testRefuses},
 		{"EqualTimes", testEqualTimes},

@@ -28,7 +28,7 @@ type result struct {
 	lost    int           // passages that are not stored and were not in an outbox that was taken away
 	doubled int           // passages that are stored more often than they were recorded
 	taken   int           // passages that went with an outbox
-	shown   uint64        // of them, as the store's losses count
+	shown   uint64        // of them, as many as staff were told of
 	aside   int           // passages that are kept and shown, and not counted, for their device never knew the time
 	flagged int           // passages whose time is unsure
 	risked  int           // pages that were not synced at a power cut
@@ -63,10 +63,12 @@ func (s *sequence) check(ctx context.Context) error {
 		}
 	}
 	sums := make(map[string][2]int)
+	stored := make(map[string]uint64) // by epoch
 	for r, err := range db.Events(ctx, site, from, to) {
 		if err != nil {
 			return err
 		}
+		stored[r.Epoch]++
 		if records, ok := clocks[r.Gateway]; ok {
 			clocks[r.Gateway] = append(records, r)
 		} else {
@@ -119,12 +121,20 @@ func (s *sequence) check(ctx context.Context) error {
 		return err
 	}
 	flagged := make(map[string]uint64) // by gateway
+	told := make(map[string]uint64)    // by epoch
 	for _, l := range losses {
-		if l.Kind == perron.DoubtTimes {
+		switch l.Kind {
+		case perron.DoubtTimes:
 			flagged[l.Gateway] += l.Count
 			s.flagged += int(l.Count)
-		} else {
+		case perron.DoubtOutbox:
+			told[l.Reason] = l.Count
 			s.shown += l.Count
+		}
+	}
+	for _, g := range s.gateways {
+		if err := s.toldOf(g, stored, told); err != nil {
+			return err
 		}
 	}
 	for _, g := range s.gateways {
@@ -154,6 +164,36 @@ func (s *sequence) check(ctx context.Context) error {
 	for gate, n := range sums {
 		if n != [2]int{} {
 			return fmt.Errorf("the counts of %s are %d in and %d out short of the events", gate, n[0], n[1])
+		}
+	}
+	return nil
+}
+
+// toldOf checks what staff were told of the outboxes that were taken from a
+// gateway, given how many passages of each epoch are stored: of each that took
+// passages with it, when the server knew it and knows the one that came after,
+// and never of more than are gone. How many are told of depends on when the
+// gateway last said what it held.
+func (s *sequence) toldOf(g *yardGateway, stored, told map[string]uint64) error {
+	if len(g.taken) == 0 {
+		return nil
+	}
+	last, err := s.look(g)
+	if err != nil {
+		return err
+	}
+	for i, box := range g.taken {
+		next := last
+		if i+1 < len(g.taken) {
+			next = g.taken[i+1]
+		}
+		gone := box.Next - 1 - stored[box.Epoch]
+		n, ok := told[box.Epoch]
+		switch {
+		case n > gone:
+			return fmt.Errorf("%s: staff are told that %d passages went with outbox %s, which were %d", g.name, n, box.Epoch, gone)
+		case !ok && gone > 0 && box.Acked > 0 && stored[next.Epoch] > 0:
+			return fmt.Errorf("%s: %d passages went with outbox %s, and staff are not told", g.name, gone, box.Epoch)
 		}
 	}
 	return nil

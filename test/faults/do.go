@@ -253,6 +253,7 @@ func (s *sequence) takeOutbox(g *yardGateway, st step) (bool, error) {
 	}
 	if taken {
 		g.doubtful = append(g.doubtful, g.events[g.played+int(before.Acked):g.played+int(before.Next-1)]...)
+		g.taken = append(g.taken, before)
 		g.played += int(before.Next - 1)
 		if err := s.record(g); err != nil {
 			return false, err

@@ -59,6 +59,7 @@ func (t *tally) print(w io.Writer, took time.Duration) {
 	}
 	fmt.Fprintf(w, "| passages | %d |\n", t.passages)
 	fmt.Fprintf(w, "| gone with an outbox that was deleted or damaged | %d |\n", t.taken)
+	fmt.Fprintf(w, "| – of them, staff are told of at least | %d |\n", t.shown)
 	fmt.Fprintf(w, "| stored with a time that is flagged as unsure | %d |\n", t.flagged)
 	fmt.Fprintf(w, "| set aside and shown: the device never knew the time | %d |\n", t.aside)
 	fmt.Fprintf(w, "| pages not yet synced when the power was cut | %d |\n", t.risked)

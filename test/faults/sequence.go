@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -56,6 +57,7 @@ type yardGateway struct {
 	recording  string
 	played     int            // events of outboxes that were taken away
 	doubtful   []perron.Event // held by them, and not acknowledged
+	taken      []outbox.State // of them
 	stage      int
 	trust      sync.Mutex // held while its credential changes
 }
