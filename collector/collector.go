@@ -330,8 +330,8 @@ func (c *Collector) onDeviceStatus(d *teller, m broker.Message) {
 		c.malformed(d.worker, "status", err)
 		return
 	}
-	if s.Online || m.Retained || !s.At.IsZero() {
-		return
+	if s.Online || m.Retained || s.Epoch != "" || !s.At.IsZero() {
+		return // a last will knows neither
 	}
 	d.offer(report{gone: true})
 }

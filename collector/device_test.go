@@ -176,6 +176,32 @@ func TestLastWillOfADevice(t *testing.T) {
 	})
 }
 
+// What we say of a device comes back to us. Of one that has counted nothing yet
+// that is no last will: to answer it would be to answer for ever.
+func TestOwnStatusIsNoLastWill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(fakeNetwork)
+		r := start(t, newFakeStore(), at(saturday), devices(t, n, false))
+		n.send(uplinkJSON("s", 0, r.now(), `{}`))
+		time.Sleep(30 * time.Minute)
+		r.settle()
+		own := r.gatewayStatus("pi-2")
+		if own.Online || own.Epoch == "" {
+			t.Fatalf("a silent device: %+v", own)
+		}
+		payload, err := broker.EncodeStatus(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := r.link.count()
+		r.receive(broker.StatusFilter, broker.StatusTopic("poort", "pi-2"), payload)
+		r.settle()
+		if n := r.link.count() - sent; n != 0 {
+			t.Errorf("%d messages follow our own", n)
+		}
+	})
+}
+
 // TestFlood has a store that hangs while more uplinks come than can wait: what
 // does not fit is not done with, and asked for when there is room.
 func TestFlood(t *testing.T) {
