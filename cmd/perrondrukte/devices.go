@@ -2,8 +2,12 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,8 +81,12 @@ func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("network %s: %w", n.ID, err)
 		}
+		name, err := a.networkClient(n)
+		if err != nil {
+			return nil, nil, err
+		}
 		link, err := broker.NewClient(broker.ClientConfig{
-			URL: n.URL, ClientID: a.networkClient(n), Username: n.Username, Password: password, TLS: tls, KeepSession: true,
+			URL: n.URL, ClientID: name, Username: n.Username, Password: password, TLS: tls, KeepSession: true,
 			Logger:     a.logger.With("network", n.ID),
 			Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"role": string(config.RoleCollector)}, a.registry),
 		})
@@ -91,13 +99,43 @@ func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) 
 	return out, parts, nil
 }
 
-// networkClient names us at the broker of a network, the same each time and
-// another for each collector and for other installations that use it too.
-func (a *app) networkClient(n *config.LoRaWAN) string {
+// networkClient names us at the broker of a network: the same each time, for the
+// broker keeps under that name what comes while we are away, whatever becomes of
+// the configuration; and another for each collector and for other installations
+// that use the network too.
+func (a *app) networkClient(n *config.LoRaWAN) (string, error) {
 	index := 0
 	if a.cfg.Collectors != nil {
 		index = a.cfg.Collectors.Index
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s", n.Username, n.Topic, a.cfg.DataDir, names(a.sites)))
-	return fmt.Sprintf("%s.%s.%d.%x", cmp.Or(n.Username, "perrondrukte"), n.ID, index, sum[:4])
+	mark, err := ownMark(filepath.Join(a.cfg.DataDir, markFile))
+	if err != nil {
+		return "", fmt.Errorf("name this installation to network %s: %w", n.ID, err)
+	}
+	return fmt.Sprintf("%s.%s.%d.%s", cmp.Or(n.Username, "perrondrukte"), n.ID, index, mark), nil
+}
+
+// markFile holds, in the data directory, a word that tells this installation
+// from others.
+const markFile = "installation"
+
+// ownMark reads the word, which is made by chance the first time.
+func ownMark(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if mark := strings.TrimSpace(string(text)); mark != "" { // empty is what a power cut may leave
+		if len(mark) > 32 || strings.ContainsFunc(mark, func(r rune) bool { return r < '0' || r > 'z' }) {
+			return "", fmt.Errorf("%s holds %.40q: want a word of up to 32 letters and digits; remove it to have one made", path, mark)
+		}
+		return mark, nil
+	}
+	mark := strings.ToLower(rand.Text()[:10])
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintln(f, mark)
+	return mark, errors.Join(err, f.Sync(), f.Close())
 }

@@ -103,3 +103,40 @@ func TestDevicesOfTheConfiguration(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// The broker of a network keeps messages under our name: it stays when a site is
+// added, and is not that of another installation that is configured alike.
+func TestNameAtANetwork(t *testing.T) {
+	cfg, err := config.ParseServer([]byte(strings.Replace(strings.Replace(counterYAML, "sensors: []", "sensors: [{sensor: gone, direction: in, path: n}]", 1), "south-in]", "south-in, gone]", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(dir string, sites int) string {
+		t.Helper()
+		c := *cfg
+		c.DataDir = dir
+		a := &app{cfg: &c}
+		for range sites {
+			a.sites = append(a.sites, cfg.PerronSites()...)
+		}
+		name, err := a.networkClient(&c.Networks[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	here, there := t.TempDir(), t.TempDir()
+	first := name(here, 1)
+	if again := name(here, 2); again != first || !strings.HasPrefix(first, "perrondrukte.lorawan.0.") {
+		t.Errorf("%q, and with another site %q", first, again)
+	}
+	if other := name(there, 1); other == first {
+		t.Errorf("another installation is %q too", other)
+	}
+	if err := os.WriteFile(filepath.Join(here, markFile), []byte("../x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if mark, err := ownMark(filepath.Join(here, markFile)); err == nil {
+		t.Errorf("a spoilt word is taken: %q", mark)
+	}
+}
