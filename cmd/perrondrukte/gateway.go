@@ -82,6 +82,11 @@ func (c *issueFlags) write(e *env, mtls bool, save func(*sqlite.Accounts, issued
 	if err := errors.Join(err, accounts.Close()); err != nil {
 		return err
 	}
+	if f, ok := out.(*os.File); ok && c.Output != "" {
+		if err := emptied(f); err != nil {
+			return fmt.Errorf("write the credential: %w", err)
+		}
+	}
 	if c.SecretOnly {
 		_, err := fmt.Fprintln(out, i.secret)
 		return err
@@ -171,14 +176,14 @@ func (c *gatewayAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	section, err := c.brokerSection(e, cfg)
+	if err != nil {
+		return err
+	}
 	return c.write(e, c.MTLS,
 		func(a *sqlite.Accounts, i issued) error { return a.SetCredential(e.ctx, i.Credential) },
 		func(w io.Writer, i issued) error {
-			broker, err := brokerSection(e, cfg, c.Broker, i)
-			if err != nil {
-				return err
-			}
-			return gatewayYAML.Execute(w, map[string]any{"Site": site, "Name": c.Name, "Broker": broker, "Sensors": sensors})
+			return gatewayYAML.Execute(w, map[string]any{"Site": site, "Name": c.Name, "Broker": section(i), "Sensors": sensors})
 		})
 }
 
@@ -219,17 +224,17 @@ func (c *gatewayRotateCmd) Run(e *env) error {
 	if counter != nil {
 		return c.writeCounter(e, cfg, counter, func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) })
 	}
+	section, err := c.brokerSection(e, cfg)
+	if err != nil {
+		return err
+	}
 	return c.write(e, mtls,
 		func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) },
 		func(w io.Writer, i issued) error {
-			broker, err := brokerSection(e, cfg, c.Broker, i)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(w, `# Replaces the section broker in the configuration of gateway %s/%s, which takes it
+			_, err := fmt.Fprintf(w, `# Replaces the section broker in the configuration of gateway %s/%s, which takes it
 # in without a restart. What it has now is valid until this is used, at the
 # latest until %s.
-%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04"), broker)
+%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04"), section(i))
 			return err
 		})
 }
@@ -280,9 +285,10 @@ func gateIDs(site *perron.Site) (ids []string) {
 }
 
 // secretFile opens a file for writing that nobody but its owner can read, also
-// when it was there before.
+// when it was there before. What it holds stays, until there is something to put
+// in its place.
 func secretFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("write the credential: %w", err)
 	}
@@ -290,6 +296,15 @@ func secretFile(path string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("write the credential: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// emptied takes out what a file holds, if it is one that holds anything.
+func emptied(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return f.Truncate(0)
 }
 
 // gatewayYAML is the configuration of a device with a pulse a gate sensor and
@@ -348,23 +363,30 @@ func brokerAddress(e *env, cfg *config.Server, address string) (_ string, ca []b
 	return address, ca, nil
 }
 
-// brokerSection is the section broker of a gateway's configuration.
-func brokerSection(e *env, cfg *config.Server, address string, i issued) (string, error) {
-	address, ca, err := brokerAddress(e, cfg, address)
+// brokerSection finds out all that the section broker of a gateway's
+// configuration says beside the credential, before one is issued: a new one may
+// have ended the one in use by then.
+func (c *issueFlags) brokerSection(e *env, cfg *config.Server) (func(issued) string, error) {
+	if c.SecretOnly {
+		return nil, nil
+	}
+	address, ca, err := brokerAddress(e, cfg, c.Broker)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "broker:\n  url: %s\n  password: %s\n", address, i.secret)
-	block := func(key string, value []byte) {
-		if len(value) > 0 {
-			fmt.Fprintf(&text, "  %s: |\n    %s\n", key, strings.ReplaceAll(strings.TrimSpace(string(value)), "\n", "\n    "))
+	return func(i issued) string {
+		var text strings.Builder
+		fmt.Fprintf(&text, "broker:\n  url: %s\n  password: %s\n", address, i.secret)
+		block := func(key string, value []byte) {
+			if len(value) > 0 {
+				fmt.Fprintf(&text, "  %s: |\n    %s\n", key, strings.ReplaceAll(strings.TrimSpace(string(value)), "\n", "\n    "))
+			}
 		}
-	}
-	block("ca", ca)
-	block("certificate", i.pair.Certificate)
-	block("key", i.pair.Key)
-	return text.String(), nil
+		block("ca", ca)
+		block("certificate", i.pair.Certificate)
+		block("key", i.pair.Key)
+		return text.String()
+	}, nil
 }
 
 // wiringPins are free of every bus on the 40-pin header.

@@ -67,4 +67,22 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 	if now, err := accounts.Credentials(t.Context(), "poort", "poort-1"); err != nil || len(now) != 1 || !bytes.Equal(now[0].Hash, want[0].Hash) {
 		t.Errorf("the password that was in use is replaced by one that nobody has (%v)", err)
 	}
+	// Nor where what a device has to trust cannot be read; what is in the file stays.
+	secured := strings.Replace(strings.Join(lines, ""), "listen: ", "tls: {cert_file: absent.crt, key_file: absent.key}\n    listen: ", 1)
+	if err := os.WriteFile(server, []byte(secured), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := add("--output", file); err == nil || !strings.Contains(err.Error(), "absent.crt") {
+		t.Errorf("without the broker's certificate: %v", err)
+	}
+	if now, err := accounts.Credentials(t.Context(), "poort", "poort-1"); err != nil || len(now) != 1 || !bytes.Equal(now[0].Hash, want[0].Hash) {
+		t.Errorf("the password that was in use is replaced by one that nobody has (%v)", err)
+	}
+	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the file is changed: %q, %v", after, err)
+	}
 }
