@@ -3,6 +3,7 @@ package outbox
 import (
 	"database/sql"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,7 +122,14 @@ func TestUnsureTimes(t *testing.T) {
 func TestLife(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
 	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	opt := Options{Boot: "one", Life: func() Life { return Life{Boot: "one", Up: time.Hour, Time: at, Floor: at} }}
+	var later atomic.Bool
+	opt := Options{Boot: "one", Life: func() Life {
+		now := at
+		if later.Load() {
+			now = at.Add(time.Minute)
+		}
+		return Life{Boot: "one", Up: time.Hour, Time: now, Floor: now}
+	}}
 	b := openAt(t, path, opt)
 	if b.Lived() != (Life{}) {
 		t.Errorf("a new outbox has lived: %+v", b.Lived())
@@ -134,10 +142,10 @@ func TestLife(t *testing.T) {
 		}
 		want = append(want, o)
 	}
-	at = at.Add(time.Minute)
+	later.Store(true)
 	b.stop()
 	b = openAt(t, path, opt)
-	if got := b.Lived(); !got.Time.Equal(at) || got.Boot != "one" || got.Up != time.Hour {
+	if got := b.Lived(); !got.Time.Equal(at.Add(time.Minute)) || got.Boot != "one" || got.Up != time.Hour {
 		t.Errorf("lived: %+v", got)
 	}
 	if d := cmp.Diff(want[2:], b.Outages()); d != "" {
