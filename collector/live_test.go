@@ -478,6 +478,10 @@ func TestOpeningHoursTurnTheState(t *testing.T) {
 		// Late: there is no time left to come and get in.
 		closes := time.Date(2026, 5, 30, 15, 0, 0, 0, time.UTC)
 		time.Sleep(closes.Sub(r.now()) - 16*time.Minute)
+		r.well()
+		if b := r.shown(); b.Level != perron.Quiet {
+			t.Errorf("a quarter before closing with nobody there: %v", b.Level)
+		}
 		for range 11 {
 			r.send("pi-1", in(r.now()))
 		}

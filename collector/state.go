@@ -230,14 +230,16 @@ func (l *live) tooLate(now time.Time, wait float64, period perron.Period) bool {
 	}
 	if s, ok := l.ahead(now, minutes(travel)); ok && s.Basis == perron.Expected {
 		// The probability is that of the start of a slot: between two starts it
-		// rises evenly, and at closing time it is certain.
+		// changes evenly. In the last slot it says nothing of the end: there it is
+		// certain with a queue, and without one whoever is there in time gets in.
 		length := time.Duration(s.Minutes) * time.Minute
-		next := 1.0
 		if n, ok := l.ahead(now, minutes(travel)+length); ok && s.Start.Add(length).Before(period.End) {
-			next = n.Late
+			part := arrival.Sub(s.Start).Seconds() / length.Seconds()
+			return s.Late+part*(n.Late-s.Late) > 0.5
 		}
-		part := arrival.Sub(s.Start).Seconds() / length.Seconds()
-		return s.Late+part*(next-s.Late) > 0.5
+		if s.Late > 0.5 {
+			return true
+		}
 	}
 	return arrival.Add(minutes(wait)).After(period.End)
 }
