@@ -23,8 +23,11 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finite(now)
 	if live {
 		m.remember(now.At, now.Queue.Mid)
-		if now.EntryRate > 0 {
+		m.noteRate(&now)
+		if now.EntryRate > 0 && (now.Queue.Mid >= someQueue || m.usualRate() == 0) {
 			m.rate = now.EntryRate
+		} else {
+			m.rate = m.usualRate()
 		}
 	}
 	m.update(origin, recent, now, live)

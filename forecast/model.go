@@ -28,9 +28,11 @@ type Model struct {
 
 	s       *series
 	counter *counter
-	near    []fit // by nearSlots
-	far     []fit // by leads, from 1 on
-	rate    float64
+	near    []fit     // by nearSlots
+	far     []fit     // by leads, from 1 on
+	rate    float64   // of the newest estimate, which is of no full yard when nobody waits
+	rates   []float64 // of a full yard, as they were measured
+	usual   float64   // their median, 0 when it is to be found
 
 	weather map[int64]perron.Weather // by the Unix time of the hour
 	lent    []perron.Pattern         // what is usual at other sites
@@ -58,7 +60,34 @@ func New(site *perron.Site) *Model {
 func (m *Model) Remember(samples []perron.Sample) {
 	for _, s := range samples {
 		m.remember(s.At, s.Queue.Mid)
+		m.noteRate(&s.Estimate)
 	}
+}
+
+const (
+	someQueue = 3   // vehicles: with fewer, entries say how many come, not how many could
+	rates     = 720 // of a full yard that are kept, one a sample
+)
+
+// noteRate keeps the rate at which a queue was let in.
+func (m *Model) noteRate(e *perron.Estimate) {
+	if e.Queue.Mid < someQueue || !(e.EntryRate > 0) || math.IsInf(e.EntryRate, 0) {
+		return
+	}
+	if len(m.rates) >= rates {
+		m.rates = append(m.rates[:0], m.rates[rates/4:]...)
+	}
+	m.rates = append(m.rates, e.EntryRate)
+	m.usual = 0
+}
+
+// usualRate is the median of the rates at which queues were let in; 0 when too
+// few are known.
+func (m *Model) usualRate() float64 {
+	if m.usual == 0 && len(m.rates) >= 30 {
+		m.usual = median(m.rates)
+	}
+	return m.usual
 }
 
 func (m *Model) remember(at time.Time, queue float64) {

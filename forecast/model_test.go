@@ -293,3 +293,34 @@ func TestBestMoments(t *testing.T) {
 		t.Errorf("best moments of a quiet Tuesday: %v", f.Best)
 	}
 }
+
+// TestQuietEntranceIsNotSlow: in the evening few come in because few come. That
+// is not the rate at which tomorrow's queue is let in.
+func TestQuietEntranceIsNotSlow(t *testing.T) {
+	site := poort()
+	d := day("2026-05-15")
+	m := forecast.New(site)
+	samples := remembered(site, d, 56)
+	for i := range samples {
+		samples[i].EntryRate = 0.7
+		if samples[i].Queue.Mid >= 3 {
+			samples[i].EntryRate = 1.3
+		}
+	}
+	m.Remember(samples)
+	m.Refit(past(site, d, 56))
+	evening := d.At(16*60 + 45)
+	wait := func(rate float64) (sum float64) {
+		f := m.Forecast(evening, nil, perron.Estimate{At: evening, OnSite: perron.Exactly(4), EntryRate: rate})
+		sane(t, f)
+		for _, s := range f.Quarters {
+			if perron.DateOf(s.Start) == d.AddDays(1) {
+				sum += s.Wait.Mid
+			}
+		}
+		return sum
+	}
+	if slow, quick := wait(0.7), wait(1.3); slow != quick || slow < 10 {
+		t.Errorf("tomorrow's waits add up to %.0f minutes after a quiet evening, to %.0f after one with a quick entrance", slow, quick)
+	}
+}

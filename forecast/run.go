@@ -155,11 +155,12 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 			}
 		}
 	}
+	capacity := m.capacity()
 	if state == nil {
-		state = &[paths]flow{}
+		state, capacity = &[paths]flow{}, m.capacityLater()
 	}
 	bays, lanes := float64(max(1, m.site.Bays)), float64(max(1, m.site.Lanes))
-	rate := math.Min(m.capacity(), lanes*4)
+	rate := math.Min(capacity, lanes*4)
 	room := 60.0
 	if m.site.RoadSpace > 0 {
 		room = float64(m.site.RoadSpace)

@@ -11,13 +11,30 @@ import (
 // when that is plausible, else bays over the usual dwell (its mean, about 13 %
 // above the median).
 func (m *Model) capacity() float64 {
+	if m.rate > 0 {
+		return m.plausible(m.rate)
+	}
+	return m.plausible(m.usualRate())
+}
+
+// capacityLater is that of another day: what is usual, if that is known.
+func (m *Model) capacityLater() float64 {
+	if rate := m.usualRate(); rate > 0 {
+		return m.plausible(rate)
+	}
+	return m.capacity()
+}
+
+// plausible is a rate, or one near it that the bays could have, or for 0 that
+// of the bays.
+func (m *Model) plausible(rate float64) float64 {
 	dwell := m.site.TypicalDwell
 	if !(dwell > 0) {
 		dwell = 14
 	}
 	usual := float64(max(1, m.site.Bays)) / (dwell * 1.13)
-	if m.rate > 0 {
-		return math.Max(0.4*usual, math.Min(2.5*usual, m.rate))
+	if rate > 0 {
+		return math.Max(0.4*usual, math.Min(2.5*usual, rate))
 	}
 	return usual
 }
@@ -30,7 +47,7 @@ func (m *Model) capacity() float64 {
 // the length of the stretch, since a longer one needs a longer queue. Of those
 // who came to find a queue, some turned away: see [stay].
 func (m *Model) unqueue(d perron.Date, y []float64) {
-	full := 0.8 * m.capacity() * slotMinutes
+	full := 0.8 * m.capacityLater() * slotMinutes
 	growth := make([]float64, perDay)
 	remembered := make([]bool, perDay)
 	for s := range perDay {
@@ -60,7 +77,7 @@ func (m *Model) unqueue(d perron.Date, y []float64) {
 			queue := 0.0
 			for i := range n {
 				more := amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
-				y[from+i] = (y[from+i] + more) / stay(math.Max(0, queue+more/2)/m.capacity())
+				y[from+i] = (y[from+i] + more) / stay(math.Max(0, queue+more/2)/m.capacityLater())
 				queue += more
 			}
 		}
@@ -92,5 +109,5 @@ func (m *Model) stayedAt(start time.Time) float64 {
 	if !ok {
 		return 1
 	}
-	return stay(q / m.capacity())
+	return stay(q / m.capacityLater())
 }

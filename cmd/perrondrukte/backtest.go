@@ -10,13 +10,37 @@ import (
 )
 
 type backtestCmd struct {
-	Series   string `required:"" placeholder:"FILE" help:"CSV with the columns time and y: the start of each slot and what was counted in it."`
-	TestFrom int    `required:"" placeholder:"ROW" help:"The first row to be forecast; the first row of the file is 0."`
-	Horizons []int  `required:"" placeholder:"ROWS" help:"How many rows ahead, like 1,2,6,48,336."`
-	Out      string `required:"" placeholder:"FILE" help:"Where to write the forecasts: CSV with the columns origin,h,q10,point,q90."`
+	Series   string `placeholder:"FILE" help:"CSV with the columns time and y: the start of each slot and what was counted in it."`
+	TestFrom int    `placeholder:"ROW" help:"The first row to be forecast; the first row of the file is 0."`
+	Horizons []int  `placeholder:"ROWS" help:"How many rows ahead, like 1,2,6,48,336."`
+	Out      string `placeholder:"FILE" help:"Where to write the forecasts: CSV with the columns origin,h,q10,point,q90."`
+
+	Store  bool   `help:"Forecast the past of a perron from its store, in place of a series, and print how far off that was."`
+	Config string `placeholder:"FILE" help:"Server configuration that names the store and the perron."`
+	Site   string `placeholder:"ID" help:"The perron."`
+	Days   int    `default:"28" placeholder:"N" help:"How many days to forecast, the last ones (${default}; at most 28)."`
+	SVG    string `name:"svg" placeholder:"FILE" help:"Where to draw a day: what was forecast, with its range, and what came."`
+	Day    string `placeholder:"DATE" help:"The day to draw; the last Saturday otherwise."`
 }
 
-func (c *backtestCmd) Run(e *env) (err error) {
+func (c *backtestCmd) Run(e *env) error {
+	switch {
+	case c.Store && c.Series != "":
+		return errors.New("--store and --series: want one of them")
+	case c.Store && (c.Config == "" || c.Site == ""):
+		return errors.New("--store needs --config and --site")
+	case c.Store && (c.Days < 1 || c.Days > 28):
+		return fmt.Errorf("--days %d: want 1 to 28", c.Days)
+	case c.Store:
+		return c.ofStore(e)
+	case c.Series == "" || c.Out == "" || len(c.Horizons) == 0:
+		return errors.New("want --series, --test-from, --horizons and --out, or --store with --config and --site")
+	}
+	return c.ofSeries(e)
+}
+
+// ofSeries writes the forecasts of a series for a scorer.
+func (c *backtestCmd) ofSeries(e *env) (err error) {
 	var rows []forecast.Row
 	var lines []int // of the rows
 	unknown := 0

@@ -55,9 +55,22 @@ func (h *history) lookBackAt(ctx context.Context, site *perron.Site, from, until
 	if err != nil {
 		return 0, err
 	}
+	err = replayed(site, counts, samples, first, until, func(f perron.Forecast) error {
+		if f.Origin.Before(from) {
+			return nil
+		}
+		made++
+		return h.store.SaveForecast(ctx, f)
+	})
+	return made, err
+}
+
+// replayed passes on the forecasts that would have been made from the start of
+// a day until a time, each with what was known at its origin.
+func replayed(site *perron.Site, counts []perron.Count, samples []perron.Sample, first perron.Date, until time.Time, each func(perron.Forecast) error) error {
 	model := forecast.New(site)
 	known, remembered := 0, 0 // of counts and samples
-	for d := first; !today.Before(d); d = d.AddDays(1) {
+	for d := first; d.Start().Before(until); d = d.AddDays(1) {
 		for known < len(counts) && counts[known].Start.Before(d.Start()) {
 			known++
 		}
@@ -72,7 +85,7 @@ func (h *history) lookBackAt(ctx context.Context, site *perron.Site, from, until
 		model.Refit(counts[:known])
 		upTo, at := known, remembered
 		for _, origin := range origins(site, d) {
-			if origin.Before(from) || !origin.Before(until) {
+			if !origin.Before(until) {
 				continue
 			}
 			quarter := perron.Quarter.Start(origin)
@@ -89,13 +102,12 @@ func (h *history) lookBackAt(ctx context.Context, site *perron.Site, from, until
 			if !site.Hours.Open(origin) {
 				now = perron.Estimate{At: origin} // an empty yard
 			}
-			if err := h.store.SaveForecast(ctx, model.Forecast(origin, counts[known:upTo], now)); err != nil {
-				return made, err
+			if err := each(model.Forecast(origin, counts[known:upTo], now)); err != nil {
+				return err
 			}
-			made++
 		}
 	}
-	return made, nil
+	return nil
 }
 
 // origins are the instants of a day at which it looks ahead.

@@ -51,7 +51,7 @@ type cli struct {
 	Gateway     gatewayCmd     `cmd:"" help:"Credentials of the devices on the yards."`
 	Simulate    simulateCmd    `cmd:"" help:"Make events and truth of a yard that does not exist."`
 	Estimate    estimateCmd    `cmd:"" help:"Estimate vehicles on site, queue and wait from a file of events."`
-	Backtest    backtestCmd    `cmd:"" help:"Forecast the past of a series of counts, for a scorer."`
+	Backtest    backtestCmd    `cmd:"" help:"Forecast the past of a series of counts, for a scorer, or of a perron, to see how far off it was."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
