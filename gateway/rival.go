@@ -17,7 +17,7 @@ const (
 // A rival is another device with the name of this gateway.
 type rival struct {
 	mu         sync.Mutex
-	first      time.Time // by the gateway's clock
+	first      time.Time // by the device's clock
 	told, came time.Time // logged and come last, by the machine's
 }
 
@@ -26,7 +26,7 @@ func (r *rival) seen(now time.Time, log *slog.Logger) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.came.IsZero() || time.Since(r.came) > rivalGone {
-		r.first = now.Round(0).UTC()
+		r.first = now
 	}
 	r.came = time.Now()
 	if r.told.IsZero() || time.Since(r.told) > rivalTold {

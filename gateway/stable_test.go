@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -99,4 +103,85 @@ func TestLongUnsynchronisedIsFlagged(t *testing.T) {
 			t.Errorf("passage %d: %+v", i, e)
 		}
 	}
+}
+
+// What a status says of instants is right although the clock was set since it
+// was known, as are the events.
+func TestStatusTimesAreRight(t *testing.T) {
+	link := &fakeLink{t: t}
+	d := newDevice(0)
+	d.synced = true
+	g := runGateway(t, Config{
+		DataDir: t.TempDir(), Source: d, Link: link, ReadClock: d.read, Boot: "boot-1",
+		Now: func() time.Time { return d.read().Wall },
+	})
+	wait(t, "the clock is known", func() bool { s, _ := g.box.Clock(); return s != 0 })
+	d.set(func() { d.off, d.synced = 5*time.Hour, false })
+	payload, err := broker.Ack{Rival: true}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link.handle(broker.Message{Topic: broker.AckTopic("poort", "gate-1"), Payload: payload})
+	if st := g.Status(t.Context()); !st.Rival.Equal(d.truth) || !st.At.Equal(d.truth) {
+		t.Errorf("at %v a rival since %v; both are %v", st.At, st.Rival, d.truth)
+	}
+}
+
+// A disk that takes nothing keeps the note of an outage waiting, but not the
+// status, which a watchdog asks for.
+func TestStatusWaitsForNoDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), OutboxFile)
+	d := newDevice(0)
+	d.synced = true
+	fill := func(boot string, n int, then func(context.Context, *outbox.Outbox)) {
+		t.Helper()
+		box, err := outbox.Open(t.Context(), file, outbox.Options{Boot: boot, Life: func() outbox.Life {
+			return outbox.Life{Boot: boot, Time: start.Add(-time.Hour)}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if err := box.Append(t.Context(), passages(i, 1), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		then(ctx, box)
+		if err := box.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill("boot-1", 1, func(ctx context.Context, box *outbox.Outbox) {
+		go box.Run(ctx) //nolint:errcheck // Flush tells
+		if err := box.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// Nobody takes what is put into the queue, which has one place left: that of
+	// the clock's shift, before the outage.
+	fill("boot-2", 63, func(ctx context.Context, box *outbox.Outbox) {
+		k := newTimekeeper(&Config{ReadClock: d.read, Boot: "boot-2"}, box, slog.New(slog.DiscardHandler))
+		var looked sync.WaitGroup
+		ctx, cancel := context.WithCancel(ctx)
+		looked.Go(func() {
+			if err := k.look(ctx); ctx.Err() == nil {
+				t.Errorf("the outage was noted: %v", err)
+			}
+		})
+		wait(t, "the outage waits to be noted", func() bool { return len(box.Outages()) == 1 })
+		told := make(chan perron.GatewayStatus, 1)
+		go func() {
+			var st perron.GatewayStatus
+			k.tell(&st)
+			told <- st
+		}()
+		wait(t, "the status is told", func() bool { return len(told) == 1 })
+		if st := <-told; len(st.Outages) != 1 {
+			t.Errorf("%+v", st)
+		}
+		cancel()
+		looked.Wait()
+	})
 }

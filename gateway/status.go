@@ -83,12 +83,12 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 	st := perron.GatewayStatus{
 		Site: r.cfg.Site, Gateway: r.cfg.Gateway, Online: true, Version: r.cfg.Version,
 		Epoch: s.Epoch, Waiting: s.Waiting, OutboxBytes: s.Bytes, Dropped: s.Dropped, LostEdges: s.LostEdges,
-		FailingSince: s.FailingSince, Damaged: s.Damaged,
+		FailingSince: r.times.right(s.FailingSince), Damaged: s.Damaged,
 	}
 	if st.Next = s.Next; !s.Sure {
 		st.Next = s.Opened // later ones may yet be given other numbers
 	}
-	st.Rival = r.rival.since()
+	st.Rival = r.times.right(r.rival.since())
 	st.Sensors, st.LossUnseen = r.sink.sensors()
 	if s.Waiting > 0 {
 		switch b, err := r.box.Read(ctx, s.Acked+1, 1); {
@@ -133,6 +133,12 @@ func (r *reporter) essence(st perron.GatewayStatus) perron.GatewayStatus {
 	st.At, st.OldestWaiting, st.OutboxBytes, st.Waiting, st.Next = time.Time{}, time.Time{}, 0, 0, 0
 	if late {
 		st.Waiting = 1
+	}
+	// By a clock that is slewed the same instant is another time at each look.
+	for _, since := range []*time.Time{&st.FailingSince, &st.Rival} {
+		if !since.IsZero() {
+			*since = time.Unix(0, 0)
+		}
 	}
 	sensors := make([]perron.SensorStatus, len(st.Sensors))
 	for i, s := range st.Sensors {

@@ -94,32 +94,38 @@ func (k *timekeeper) look(ctx context.Context) error {
 			}
 		}
 	}
+	if o, ok := k.judge(); ok {
+		k.log.Warn("the gateway was off", "from", o.From.Format(time.RFC3339), "until", o.Until.Format(time.RFC3339))
+		return k.box.AddOutage(ctx, o) // waits while the disk takes nothing, so without k.mu
+	}
+	return nil
+}
+
+// judge says once, as soon as the clock is sure, for how long the gateway was off
+// before it was started; ok is false when it was not.
+func (k *timekeeper) judge() (o outbox.Outage, ok bool) {
 	now, up, _ := k.clock.State()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now.Unsure {
-		return nil
+		return o, false
 	}
 	if !k.settled {
 		k.started.Time, k.settled = now.Time.Add(k.up-up), true
 	}
 	if k.judged {
-		return nil
+		return o, false
 	}
 	k.judged = true
 	lived := k.box.Lived()
 	if k.first {
-		return nil
+		return o, false
 	}
 	from := lived.Time
 	if lived.Boot == k.boot && k.boot != "" {
 		from = k.started.Time.Add(lived.Up - k.up) // whatever the clock said then
 	}
-	if k.started.Time.Sub(from) <= off {
-		return nil
-	}
-	k.log.Warn("the gateway was off", "from", from.UTC().Format(time.RFC3339), "until", k.started.Time.Format(time.RFC3339))
-	return k.box.AddOutage(ctx, outbox.Outage{From: from.UTC(), Until: k.started.Time})
+	return outbox.Outage{From: from.UTC(), Until: k.started.Time}, k.started.Time.Sub(from) > off
 }
 
 // tell fills in what a status says of times.

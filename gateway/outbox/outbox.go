@@ -81,7 +81,8 @@ type State struct {
 	Dropped   uint64
 	LostEdges uint64
 	// Failing is why nothing can be written now; nil when it can. FailingSince is
-	// since when, zero also while only a source with a position waits for room.
+	// since when by the device's clock, zero also while only a source with a
+	// position waits for room.
 	Failing      error
 	FailingSince time.Time
 	// Damaged counts the files that were moved aside and still lie there.

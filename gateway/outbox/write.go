@@ -160,7 +160,7 @@ func (o *Outbox) fail(err error) {
 	first := o.state.Failing == nil
 	o.state.Failing = err
 	if err != errNoRoom && o.state.FailingSince.IsZero() {
-		o.state.FailingSince = o.now().Round(0).UTC()
+		o.state.FailingSince = o.now()
 	}
 	o.mu.Unlock()
 	if first && err != errNoRoom {
