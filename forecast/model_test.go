@@ -320,7 +320,7 @@ func TestQuietEntranceIsNotSlow(t *testing.T) {
 		}
 		return sum
 	}
-	if slow, quick := wait(0.7), wait(1.3); slow != quick || slow < 10 {
+	if slow, quick := wait(0.7), wait(1.3); slow != quick || slow < 5 {
 		t.Errorf("tomorrow's waits add up to %.0f minutes after a quiet evening, to %.0f after one with a quick entrance", slow, quick)
 	}
 }
