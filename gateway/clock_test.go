@@ -178,6 +178,79 @@ func TestUnsureStampsAreFlagged(t *testing.T) {
 	}
 }
 
+// A device that never knew the time, and is started again and again before it
+// does, has stamps of 1970. They wait for however long, and when a time server
+// is reached at last they are placed before the boot in which it was, each boot
+// before the next, and flagged.
+func TestTimelessStampsArePlaced(t *testing.T) {
+	dir := t.TempDir()
+	link := &fakeLink{t: t}
+	d := newDevice(0)
+	const reboot = 40 * time.Second
+	boot := func() {
+		d.truth = d.truth.Add(reboot)
+		d.booted, d.off = d.truth, time.Unix(0, 0).Sub(d.truth)
+	}
+	d.set(boot)
+	g := d.gateway(t, dir, "boot-1", link, time.Millisecond)
+	d.pass(t, g, 5)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.set(boot)
+	g = d.gateway(t, dir, "boot-2", link, time.Millisecond)
+	d.pass(t, g, 3)
+	d.set(func() { d.off += time.Hour }) // somebody has set it
+	d.pass(t, g, 1)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.set(boot)
+	third := d.booted
+	g = d.gateway(t, dir, "boot-3", link, time.Millisecond)
+	d.pass(t, g, 2)
+	wait(t, "a status says how many wait", func() bool { return g.Status(t.Context()).Waiting == 11 })
+	if n := len(link.events()); n != 0 {
+		t.Fatalf("%d passages were sent that nobody could count", n)
+	}
+	d.set(func() { d.off, d.synced = 0, true })
+	wait(t, "everything is acknowledged", func() bool { return g.box.State().Waiting == 0 })
+	got := link.events()
+	if len(got) != 11 || link.lost != 0 {
+		t.Fatalf("%d passages, %d lost", len(got), link.lost)
+	}
+	for i, e := range got {
+		want := d.want[i]
+		early, late := time.Duration(0), time.Duration(0)
+		switch {
+		case i < 5:
+			early, late = 0, 2*reboot
+		case i < 9:
+			early, late = 0, reboot
+		}
+		if off := e.Time.Sub(want.Time); e.Sensor != want.Sensor || e.Unsure != (i < 9) || off < early || off > late {
+			t.Errorf("passage %d is %+v, %v after it was", i, e, off)
+		}
+		if i > 0 && e.Time.Before(got[i-1].Time) {
+			t.Errorf("passage %d is before the one before it", i)
+		}
+	}
+	if got[8].Time.After(third) {
+		t.Errorf("the second boot ends at %v, the third began at %v", got[8].Time, third)
+	}
+	// From here on it knows that it cannot be 1970.
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.set(func() { boot(); d.synced = false })
+	g = d.gateway(t, dir, "boot-4", link, time.Millisecond)
+	d.pass(t, g, 1)
+	wait(t, "everything is acknowledged", func() bool { return g.box.State().Waiting == 0 })
+	if got := link.events(); len(got) != 12 || !got[11].Unsure || got[11].Time.Before(got[10].Time) {
+		t.Errorf("%d passages, the last %+v", len(got), got[len(got)-1])
+	}
+}
+
 // TestBatchHasOneLook has the clock become synchronised between the looks that
 // a batch takes. Its events must not be put into the outbox in two parts: only
 // the last would have the source's position, and what was before it would come

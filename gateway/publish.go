@@ -40,6 +40,7 @@ type publisher struct {
 	asking   bool // in flight is a batch without events
 	// heldUntil is how long events wait for the clock; zero while none does.
 	heldUntil time.Time
+	timeless  bool // was told
 }
 
 // ack is what acks have said since the publisher looked.
@@ -221,6 +222,13 @@ func (p *publisher) fill(ctx context.Context) {
 		if len(b.Events) == 0 || b.First > p.next && b.First != b.Floor {
 			return
 		}
+		if b.Timeless > 0 {
+			if b.Timeless == len(b.Events) {
+				p.tellTimeless()
+				return
+			}
+			b.Events, b.Held = b.Events[:len(b.Events)-b.Timeless], max(0, b.Held-b.Timeless)
+		}
 		final := len(b.Events) - b.Held // the times of so many will not change
 		switch {
 		case s.Sure:
@@ -289,6 +297,15 @@ func (p *publisher) hold() bool {
 		p.log.Warn("the clock is not synchronised; events wait for it", "at_most", p.cfg.ClockWait, "waiting", p.box.State().Waiting)
 	}
 	return now.Before(p.heldUntil)
+}
+
+// tellTimeless says once why nothing is sent. To send it would be of no use: with
+// times before 2000 it could not count, and would never be put right.
+func (p *publisher) tellTimeless() {
+	if !p.timeless {
+		p.timeless = true
+		p.log.Error("the device has never known the time; what it sees waits until it does", "waiting", p.box.State().Waiting)
+	}
 }
 
 // fail goes back, to try again after a second, or when the link stands.

@@ -24,6 +24,10 @@ type Batch struct {
 	// Loose says that some times change with what becomes known of the clock; see
 	// [Outbox.Settle].
 	Loose bool
+	// Timeless is how many of them, at the end, cannot be sent before it is known
+	// when they were: from the first on that was seen before the device ever knew
+	// the time.
+	Timeless int
 }
 
 // Read returns the events from number from on, at most limit, up to the first
@@ -91,6 +95,9 @@ func (o *Outbox) run(ctx context.Context, from uint64, limit int, next uint64) (
 					}
 					ev.Time, ev.Unsure = ev.Time.Add(how.correct), how.unsure
 					b.Events = append(b.Events, ev)
+					if b.Timeless > 0 || how.waits && timeless(ev.Time) {
+						b.Timeless++
+					}
 					if may {
 						b.Held++
 					}

@@ -142,6 +142,9 @@ func (w *writer) writeTimes(g *group, boot string) error {
 			if _, err := w.tx.Exec("INSERT OR REPLACE INTO clock (boot, shift, at) VALUES (?, ?, ?)", boot, it.anchor.shift, int64(it.anchor.at)); err != nil {
 				return err
 			}
+			if err := w.place(boot, it.anchor.shift); err != nil {
+				return fmt.Errorf("place events without a time: %w", err)
+			}
 		}
 		if it.outages != nil {
 			if _, err := w.tx.Exec("DELETE FROM outage"); err != nil {
@@ -167,6 +170,7 @@ type times struct {
 	unsure  bool          // still
 	held    bool          // it may become known how to correct them
 	loose   bool          // what else becomes known may change them
+	waits   bool          // it may become known where to place what has no time
 }
 
 // timesOf needs o.mu. Body is that of the chunk.
@@ -185,7 +189,7 @@ func (o *Outbox) timesOf(first uint64, boot sql.NullString, shift sql.NullInt64,
 	here := boot.String == o.boot
 	a, ok := o.clocks[boot.String]
 	if !ok {
-		return times{unsure: true, held: here, loose: here}, nil
+		return times{unsure: true, held: here, loose: here, waits: o.boot != ""}, nil
 	}
 	// A clock that was not synchronised for long is believed no more.
 	last := int64(math.MinInt64)

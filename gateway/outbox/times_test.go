@@ -118,6 +118,73 @@ func TestUnsureTimes(t *testing.T) {
 	}
 }
 
+// What was seen before the device ever knew the time is placed before the boot
+// in which it came to know it, also before one whose stamps may be right. Before
+// that, and after a restart, it waits.
+func TestTimelessTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "o.db")
+	at := func(shift time.Time, up ...time.Duration) (out []perron.Event) {
+		for _, u := range up {
+			out = append(out, perron.Event{Time: shift.Add(u), Sensor: "gate", Kind: perron.In})
+		}
+		return out
+	}
+	epoch := time.Unix(0, 0).UTC()
+	saved := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC) // where a clock goes on that was saved
+	synced := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	var b *box
+	put := func(boot string, shift time.Time, up ...time.Duration) {
+		t.Helper()
+		b = openAt(t, path, Options{Boot: boot})
+		if err := b.AppendUnsure(t.Context(), at(shift, up...), shift.UnixNano(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() Batch {
+		t.Helper()
+		got, err := b.Read(t.Context(), 1, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	put("one", epoch, time.Minute, 3*time.Minute)
+	b.stop()
+	put("two", saved, time.Minute, 2*time.Minute)
+	b.stop()
+	put("three", epoch, time.Minute, 5*time.Minute)
+	b.stop()
+	put("four", epoch, time.Minute)
+	if got := read(); got.Timeless != 7 || got.Held != 1 {
+		t.Errorf("%d are timeless and %d held, want 7 and 1", got.Timeless, got.Held)
+	}
+	if err := b.SetClock(t.Context(), synced.UnixNano(), 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := at(saved, -2*time.Minute+time.Minute, time.Minute, time.Minute, 2*time.Minute) // one ends when two's first stamp is
+	want = append(want, at(synced, -4*time.Minute, 0)...)
+	for i := range want {
+		want[i].Unsure = true
+	}
+	want = append(want, at(synced, time.Minute)...)
+	for _, boot := range []string{"", "five"} {
+		if boot != "" {
+			b.stop()
+			b = openAt(t, path, Options{Boot: boot})
+		}
+		got := read()
+		if d := cmp.Diff(want, got.Events); d != "" || got.Timeless != 0 || got.Held != 0 {
+			t.Errorf("%d timeless, %d held; events (-want +got)\n%s", got.Timeless, got.Held, d)
+		}
+	}
+}
+
 // The outbox knows when it was last written, and keeps the latest outages.
 func TestLife(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")

@@ -9,7 +9,7 @@ import (
 // A tally adds up sequences.
 type tally struct {
 	sequences, gateways, passages, lost, doubled, taken int
-	risked, gone, flagged, aside                        int
+	risked, gone, flagged                               int
 	shown                                               uint64
 	faults                                              map[fault]int
 	shapes                                              map[shape]int
@@ -30,7 +30,6 @@ func (t *tally) add(p *plan, r result, took time.Duration) {
 	t.risked += r.risked
 	t.gone += r.gone
 	t.flagged += r.flagged
-	t.aside += r.aside
 	for f, n := range r.done {
 		t.faults[f] += n
 	}
@@ -61,7 +60,6 @@ func (t *tally) print(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "| gone with an outbox that was deleted or damaged | %d |\n", t.taken)
 	fmt.Fprintf(w, "| – of them, staff are told of at least | %d |\n", t.shown)
 	fmt.Fprintf(w, "| stored with a time that is flagged as unsure | %d |\n", t.flagged)
-	fmt.Fprintf(w, "| set aside and shown: the device never knew the time | %d |\n", t.aside)
 	fmt.Fprintf(w, "| pages not yet synced when the power was cut | %d |\n", t.risked)
 	fmt.Fprintf(w, "| – of them not there, or torn | %d |\n", t.gone)
 	fmt.Fprintf(w, "| lost | %d |\n", t.lost)
