@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,7 +103,8 @@ func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) 
 // networkClient names us at the broker of a network: the same each time, for the
 // broker keeps under that name what comes while we are away, whatever becomes of
 // the configuration; and another for each collector and for other installations
-// that use the network too.
+// that use the network too. Another topic is another name, for the broker would go
+// on sending what the old one asks for, which nobody takes any more.
 func (a *app) networkClient(n *config.LoRaWAN) (string, error) {
 	index := 0
 	if a.cfg.Collectors != nil {
@@ -112,7 +114,8 @@ func (a *app) networkClient(n *config.LoRaWAN) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("name this installation to network %s: %w", n.ID, err)
 	}
-	return fmt.Sprintf("%s.%s.%d.%s", cmp.Or(n.Username, "perrondrukte"), n.ID, index, mark), nil
+	topic := sha256.Sum256([]byte(n.Topic))
+	return fmt.Sprintf("%s.%s.%d.%s.%x", cmp.Or(n.Username, "perrondrukte"), n.ID, index, mark, topic[:3]), nil
 }
 
 // markFile holds, in the data directory, a word that tells this installation

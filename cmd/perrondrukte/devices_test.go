@@ -111,6 +111,7 @@ func TestNameAtANetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	topic := cfg.Networks[0].Topic
 	name := func(dir string, sites int) string {
 		t.Helper()
 		c := *cfg
@@ -130,6 +131,11 @@ func TestNameAtANetwork(t *testing.T) {
 	if again := name(here, 2); again != first || !strings.HasPrefix(first, "perrondrukte.lorawan.0.") {
 		t.Errorf("%q, and with another site %q", first, again)
 	}
+	cfg.Networks[0].Topic += "/elsewhere"
+	if other := name(here, 1); other == first {
+		t.Errorf("with another topic it is %q too", other)
+	}
+	cfg.Networks[0].Topic = topic
 	if other := name(there, 1); other == first {
 		t.Errorf("another installation is %q too", other)
 	}
