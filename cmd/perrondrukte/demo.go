@@ -169,11 +169,13 @@ func makeHistory(ctx context.Context, a *app, yards []*simulate.Yard, weeks int)
 	if err != nil {
 		return err
 	}
+	a.logger.Info("making the forecasts that would have been made in it")
 	forecasts, err := h.lookBack(ctx, yards, since, a.now())
 	if err != nil {
 		return err
 	}
 	// What went by meanwhile; the gateways take over from here.
+	h.report = func(float64) {}
 	more, err := h.fill(ctx, yards, weeks, a.now())
 	if err != nil {
 		return err
