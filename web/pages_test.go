@@ -216,6 +216,12 @@ func TestStaffActs(t *testing.T) {
 	if a := last(); a.Kind != perron.Announce || len(a.Text) != 1 || a.Text["nl"] != "Volg de borden" {
 		t.Errorf("own text: %+v", a)
 	}
+	// The list stands at its first sentence until somebody touches it: who has
+	// written something means that.
+	act("site", "poort", "kind", "announce", "ready", "lane", "nl", "De kraan is stuk.", "en", "")
+	if a := last(); len(a.Text) != 1 || a.Text["nl"] != "De kraan is stuk." {
+		t.Errorf("own text beside a sentence of the list: %+v", a)
+	}
 	act("site", "poort", "kind", "undo", "undoes", counted)
 	if a := last(); a.Kind != perron.Undo || a.Undoes != counted {
 		t.Errorf("undo: %+v", a)

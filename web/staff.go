@@ -169,15 +169,6 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 // readText is a ready sentence in all languages, or the member of staff's own
 // words in those that were filled in; complaint is a message id.
 func (s *server) readText(ready, nl, en string, kind perron.ActionKind) (text map[string]string, complaint string) {
-	for _, id := range readySentences(kind) {
-		if id == ready {
-			text = make(map[string]string)
-			for _, tag := range tags {
-				text[tag] = s.langs.words[tag].T(readyID(kind, id))
-			}
-			return text, ""
-		}
-	}
 	text = make(map[string]string)
 	for tag, own := range map[string]string{"nl": nl, "en": en} {
 		own = strings.Join(strings.Fields(own), " ")
@@ -188,10 +179,18 @@ func (s *server) readText(ready, nl, en string, kind perron.ActionKind) (text ma
 			text[tag] = own
 		}
 	}
-	if len(text) == 0 {
-		return nil, "staff.notext"
+	if len(text) > 0 {
+		return text, ""
 	}
-	return text, ""
+	for _, id := range readySentences(kind) {
+		if id == ready {
+			for _, tag := range tags {
+				text[tag] = s.langs.words[tag].T(readyID(kind, id))
+			}
+			return text, ""
+		}
+	}
+	return nil, "staff.notext"
 }
 
 // readySentences are the ids of the ready sentences for closing and for
