@@ -93,6 +93,8 @@ func TestWaitsByHour(t *testing.T) {
 	}
 	add("2026-05-02 10:00", 60, func(i int) float64 { return float64(i) }, false) // Saturday
 	add("2026-05-02 11:00", 60, func(int) float64 { return 50 }, true)
+	add("2026-05-01 10:00", 48, func(int) float64 { return 3 }, false) // Friday: a queue beyond the sensors in one minute of five
+	add("2026-05-01 10:48", 12, func(int) float64 { return 23 }, true)
 	add("2026-05-04 10:00", 3, func(int) float64 { return 20 }, false) // too few
 	v := viewWaits(langs.words["en"], s.site("poort"), period{date("2026-05-01"), date("2026-05-07")}, samples)
 	if len(v.Rows) != 2 {
@@ -101,8 +103,11 @@ func TestWaitsByHour(t *testing.T) {
 	if c := v.Rows[0].Cells[5]; c.Text != "30" || c.Small != "53" || c.Class != "h7" {
 		t.Errorf("Saturday at ten: %+v", c)
 	}
-	if c := v.Rows[1].Cells[5]; c.Text != "50" || c.Small != "50+" || !strings.Contains(c.Title, "longer than the sensors see") {
+	if c := v.Rows[1].Cells[5]; c.Text != "50+" || c.Small != "" || c.Title != "Saturday 11:00–12:00: half of the time 50 min or longer, one time in ten 50 min or longer" {
 		t.Errorf("Saturday at eleven: %+v", c)
+	}
+	if c := v.Rows[0].Cells[4]; c.Text != "< 5" || c.Small != "23+" || c.Title != "Friday 10:00–11:00: half of the time less than 5 min, one time in ten 23 min or longer" {
+		t.Errorf("Friday at ten: %+v", c)
 	}
 	if c := v.Rows[0].Cells[0]; c.Text != "–" {
 		t.Errorf("Monday at ten: %+v", c)

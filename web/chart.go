@@ -90,6 +90,9 @@ func percent(v float64) string {
 func window(periods []perron.Period) (from, to time.Time) {
 	from, to = periods[0].Start, periods[0].End
 	for _, p := range periods[1:] {
+		if p.Start.Before(from) {
+			from = p.Start
+		}
 		if p.End.After(to) {
 			to = p.End
 		}
@@ -233,8 +236,8 @@ func newRow(w *words, s *perron.Slot, class, word string) row {
 	default:
 		r.Wait = w.WaitRange(s.Wait)
 	}
-	if n := int(math.Round(s.Late*10)) * 10; n >= 10 && class != "u" && class != "m" {
-		r.Wait = w.T("wait.late", "Wait", r.Wait, "Percent", min(n, 90))
+	if n := int(math.Round(s.Late * 10)); n >= 1 && class != "u" && class != "m" {
+		r.Wait = w.T("wait.late", "Wait", r.Wait, "Tenths", min(n, 9))
 	}
 	return r
 }
@@ -313,7 +316,7 @@ func summary(w *words, slots []perron.Slot) string {
 	say := func(r stretch) string {
 		return w.T("summary."+string(ranks[r.rank]), "From", w.Clock(r.from), "To", w.Clock(r.to))
 	}
-	busy := longestOf(top)
+	busy := bridged(runs, longestOf(top))
 	quiet := longestOf(1)
 	switch {
 	case quiet.rank == 0:
@@ -322,4 +325,28 @@ func summary(w *words, slots []perron.Slot) string {
 		return say(quiet) + " " + say(busy)
 	}
 	return say(busy) + " " + say(quiet)
+}
+
+// breather is the longest pause within a busy stretch that is not worth a trip.
+const breather = 30 * time.Minute
+
+// bridged is a busy stretch with the others of its level that follow or precede
+// it after a breather at most: who reads that it is busy until a quarter to two
+// must not come at two, into the next hour of it.
+func bridged(runs []stretch, busy stretch) stretch {
+	for again := true; again; {
+		again = false
+		for _, r := range runs {
+			if r.rank != busy.rank {
+				continue
+			}
+			if r.from.After(busy.to) && r.from.Sub(busy.to) <= breather {
+				busy.to, again = r.to, true
+			}
+			if r.to.Before(busy.from) && busy.from.Sub(r.to) <= breather {
+				busy.from, again = r.from, true
+			}
+		}
+	}
+	return busy
 }

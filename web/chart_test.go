@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,13 +55,55 @@ func TestChartOnClockChanges(t *testing.T) {
 		for s := d.Start(); s.Before(d.End()); s = s.Add(15 * time.Minute) {
 			counts = append(counts, perron.Count{Start: s, In: 3, Out: 1})
 		}
-		curve := viewCurve(w, d, counts)
+		curve := viewCurve(w, d, nil, counts)
 		if len(curve.Bars) != c.hours*4 || len(curve.Rows) != c.hours*4 {
 			t.Errorf("%s: curve of %d bars and %d rows, want %d", c.day, len(curve.Bars), len(curve.Rows), c.hours*4)
 		}
 		if last := curve.Rows[len(curve.Rows)-1].Time; last != "23:45" {
 			t.Errorf("%s: the curve ends at %s", c.day, last)
 		}
+	}
+}
+
+// What a planner sees of a day is as wide as the day was: the hours around its
+// opening, and those of whoever came outside them.
+func TestCurveAxis(t *testing.T) {
+	w := testWords(t)["nl"]
+	d := date("2026-05-09")
+	periods := fixtureSites()[0].Hours.Periods(d)
+	at := func(clock string) perron.Count { return perron.Count{Start: civil("2026-05-09 " + clock), In: 3} }
+	axis := func(c *curveView) string { return c.Ticks[0].Label + "–" + c.Ticks[len(c.Ticks)-1].Label }
+	for _, c := range []struct {
+		counts []perron.Count
+		want   string
+	}{
+		{[]perron.Count{at("08:30"), at("16:45")}, "8–17"},
+		{[]perron.Count{at("07:45"), at("17:15"), {Start: civil("2026-05-09 03:00")}}, "7–18"},
+	} {
+		curve := viewCurve(w, d, periods, c.counts)
+		if got := axis(curve); got != c.want || len(curve.Bars) != 2 {
+			t.Errorf("axis %s with %d bars, want %s with 2", got, len(curve.Bars), c.want)
+		}
+	}
+	// Two yards, the second of which opens first.
+	early := perron.Period{Start: civil("2026-05-09 07:30"), End: civil("2026-05-09 12:00")}
+	if got := axis(viewCurve(w, d, append(slices.Clone(periods), early), nil)); got != "7–17" {
+		t.Errorf("axis of two yards %s, want 7–17", got)
+	}
+}
+
+// A busy stretch goes on over a breather that is too short to profit from.
+func TestSummaryBridges(t *testing.T) {
+	w := testWords(t)["nl"]
+	var slots []perron.Slot
+	for i, level := range []perron.Level{
+		perron.Quiet, perron.Busy, perron.Busy, perron.Moderate, perron.Moderate, perron.Busy, // 10:00–11:30
+		perron.Moderate, perron.Moderate, perron.Moderate, perron.Busy, // a pause of 45 minutes
+	} {
+		slots = append(slots, perron.Slot{Start: civil("2026-05-09 10:00").Add(time.Duration(i) * 15 * time.Minute), Minutes: 15, Level: level})
+	}
+	if got := summary(w, slots); got != "Rustig 10:00–10:15. Druk 10:15–11:30." {
+		t.Errorf("summary: %q", got)
 	}
 }
 
@@ -328,15 +371,15 @@ func TestRowSaysHowLikelyItIsTooLate(t *testing.T) {
 	for late, want := range map[float64]string{
 		0:    "10–35 min",
 		0.04: "10–35 min",
-		0.38: "10–35 min; 40 % kans dat u voor sluitingstijd niet aan de beurt komt",
-		1:    "10–35 min; 90 % kans dat u voor sluitingstijd niet aan de beurt komt",
+		0.38: "10–35 min; 4 van de 10 keer bent u voor sluitingstijd niet aan de beurt",
+		1:    "10–35 min; 9 van de 10 keer bent u voor sluitingstijd niet aan de beurt",
 	} {
 		s.Late = late
 		if got := newRow(w, &s, "e", "day.expected").Wait; got != want {
 			t.Errorf("%v: %q, want %q", late, got, want)
 		}
 	}
-	if got := newRow(w, &s, "m", "day.measured").Wait; strings.Contains(got, "kans") {
+	if got := newRow(w, &s, "m", "day.measured").Wait; strings.Contains(got, "van de 10") {
 		t.Errorf("what was measured is no chance: %q", got)
 	}
 }

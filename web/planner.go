@@ -56,6 +56,7 @@ type curveView struct {
 	Ticks        []tick
 	Rows         []curveRow
 	OnSite       *bandChart // of one site, on a day that is over
+	from, to     time.Time  // its axis
 }
 
 type plannerBody struct {
@@ -122,7 +123,11 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		if err != nil {
 			return err
 		}
-		body.Curve = viewCurve(v.words, day, quarters)
+		var periods []perron.Period
+		for _, site := range chosen {
+			periods = append(periods, site.Hours.Periods(day)...)
+		}
+		body.Curve = viewCurve(v.words, day, periods, quarters)
 		if err := s.onSite(ctx, v, chosen, day, body.Curve); err != nil {
 			return err
 		}
@@ -160,13 +165,12 @@ func (s *server) onSite(ctx context.Context, v *visit, chosen []*perron.Site, da
 	for i := range c.Rows {
 		c.Rows[i].OnSite = told[c.Rows[i].Time]
 	}
-	from, to := window(chosen[0].Hours.Periods(day))
-	slots = slices.DeleteFunc(slots, func(p perron.Slot) bool { return !p.Start.Before(to) })
+	slots = slices.DeleteFunc(slots, func(p perron.Slot) bool { return p.Start.Before(c.from) || !p.Start.Before(c.to) })
 	c.OnSite = &bandChart{
 		Title: v.T("planner.onsite"),
 		Label: v.N("planner.onsitelabel", int(math.Round(top.OnSite.Mid)), "Time", v.Clock(top.At)),
 	}
-	c.OnSite.draw(v.words, from, to, slots, func(p *perron.Slot) perron.Interval { return p.OnSite }, nil, 0)
+	c.OnSite.draw(v.words, c.from, c.to, slots, func(p *perron.Slot) perron.Interval { return p.OnSite }, nil, 0)
 	return nil
 }
 
@@ -346,14 +350,32 @@ func viewCell(w *words, h *heatmap, d, hour int) heatCell {
 	return c
 }
 
-// viewCurve draws the quarter hours of a civil day, all 92, 96 or 100 of them.
-func viewCurve(w *words, d perron.Date, counts []perron.Count) *curveView {
+// viewCurve draws the quarter hours of a civil day that is open in those periods:
+// the whole hours around them, and around what was counted outside. Without
+// periods it is the whole day, all 92, 96 or 100 quarters of it.
+func viewCurve(w *words, d perron.Date, periods []perron.Period, counts []perron.Count) *curveView {
 	in, out := make(map[time.Time]int), make(map[time.Time]int)
 	for _, c := range counts {
 		in[c.Start.UTC()] += c.In
 		out[c.Start.UTC()] += c.Out
 	}
 	from, to := d.Start(), d.End()
+	if len(periods) > 0 {
+		from, to = window(periods)
+		from, to = from.UTC(), to.UTC() // as the keys of in and out
+		for _, c := range counts {
+			hour := c.Start.UTC().Truncate(time.Hour)
+			if c.In == 0 && c.Out == 0 {
+				continue
+			}
+			if hour.Before(from) {
+				from = hour
+			}
+			if end := hour.Add(time.Hour); end.After(to) {
+				to = end
+			}
+		}
+	}
 	span := to.Sub(from).Seconds()
 	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
 	top, at := 0, from
@@ -362,7 +384,7 @@ func viewCurve(w *words, d perron.Date, counts []perron.Count) *curveView {
 			top, at = n, t
 		}
 	}
-	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(w, from, to, x)}
+	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(w, from, to, x), from: from, to: to}
 	for t := from; t.Before(to); t = t.Add(15 * time.Minute) {
 		if in[t] == 0 && out[t] == 0 {
 			continue

@@ -144,6 +144,9 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 			States: []scriptState{newScriptState(site, &now.busyness)}, Words: v.script,
 		},
 	}
+	if d := &body.Day; d.Today && !d.Closed && !d.Empty {
+		body.Week.Days[0].Summary = d.Summary // not another one, by the hour
+	}
 	for _, m := range momentsLeft(&now, v.Now) {
 		body.Moments = append(body.Moments, momentView{capital(v.Moment(m, now.busyness.ClosesAt, v.Now)), v.WaitRange(m.Wait)})
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -80,18 +79,17 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 		row := heatRow{Hour: w.hour(h)}
 		for d := range 7 {
 			waits := cells[d][h]
-			args := []any{"Day", capital(w.Weekday(time.Weekday((d + 1) % 7))), "From", w.hour(h), "To", w.hour(h + 1)}
+			args := []any{"Day", w.Weekday(time.Weekday((d + 1) % 7)), "From", w.hour(h), "To", w.hour(h + 1)}
 			if len(waits) < 6 { // half an hour of the demo's grid
-				row.Cells = append(row.Cells, heatCell{Text: "–", Class: "h0", Title: w.T("waits.cellnone", args...)})
+				row.Cells = append(row.Cells, heatCell{Text: "–", Class: "h0", Title: capital(w.T("waits.cellnone", args...))})
 				continue
 			}
 			slices.Sort(waits)
 			half, nine := quantile(waits, 0.5), quantile(waits, 0.9)
-			c := heatCell{Text: shortWait(half, false), Small: shortWait(nine, beyond[d][h]*10 > len(waits))}
-			c.Title = w.T("waits.cell", append(args, "Half", c.Text, "Nine", strings.TrimSuffix(c.Small, "+"))...)
-			if strings.HasSuffix(c.Small, "+") {
-				c.Title += " " + w.T("waits.beyond")
-			}
+			halfOver, nineOver := beyond[d][h]*2 > len(waits), beyond[d][h]*10 > len(waits)
+			c := heatCell{Text: shortWait(half, halfOver), Small: shortWait(nine, nineOver)}
+			args = append(args, "Half", w.waited("waits.half", half, halfOver), "Nine", w.waited("waits.nine", nine, nineOver))
+			c.Title = capital(w.T("waits.cell", args...))
 			if c.Small == c.Text {
 				c.Small = ""
 			}
@@ -104,7 +102,7 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 			c.Class = "h" + strconv.Itoa(step)
 			row.Cells = append(row.Cells, c)
 			if nine > worst {
-				worst, at = nine, c.Title
+				worst, at = nine, w.T("waits.cell", args...)
 			}
 		}
 		v.Rows = append(v.Rows, row)
@@ -114,6 +112,18 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 		v.Lead = w.T("waits.short")
 	}
 	return v
+}
+
+// waited says one of the two waits of a cell; over when it is a lower bound only.
+func (w *words) waited(id string, minutes float64, over bool) string {
+	n := int(math.Round(minutes))
+	switch {
+	case over:
+		id += "over"
+	case n < 5:
+		id += "under"
+	}
+	return w.T(id, "Minutes", n)
 }
 
 // quantile of a sorted list that is not empty.
