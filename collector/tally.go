@@ -202,7 +202,7 @@ func (t *tally) found(kind perron.DoubtKind) {
 func (t *tally) counters(d *Device, gate func(string) string, m broker.Counters, received time.Time, retained bool) verdict {
 	at, dated := received, !retained
 	t.begin(received)
-	t.ClockOff = m.At.IsZero() || m.At.After(received.Add(perron.MaxAhead))
+	t.ClockOff = m.At.IsZero() || m.At.After(received.Add(perron.MaxAhead)) || !retained && t.setBack(m)
 	if !t.ClockOff && (retained || received.Sub(m.At) > offBy) {
 		at, dated = m.At, true
 	}
@@ -255,6 +255,21 @@ func (t *tally) counters(d *Device, gate func(string) string, m broker.Counters,
 		t.At, t.Heard = at.UTC(), later(t.Heard, at).UTC()
 	}
 	return isNew
+}
+
+// setBack says whether a message is newer than what is known, because it counts
+// more within the same life, and is older by its own time: the device's clock was
+// set.
+func (t *tally) setBack(m broker.Counters) bool {
+	if n := len(t.Boots); n == 0 || t.Boots[n-1] != m.Boot || !m.At.Before(t.At.Add(-offBy)) {
+		return false
+	}
+	for sensor, v := range m.Counters {
+		if was, ok := t.Counters[sensor]; ok && was.Known() && v.Base+v.N > was.Value {
+			return true
+		}
+	}
+	return false
 }
 
 // uplink takes in a message over LoRaWAN.

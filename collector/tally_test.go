@@ -196,6 +196,25 @@ func TestDeviceCounts(t *testing.T) {
 	}
 }
 
+// A device whose clock is set back by an hour counts on: what it counts has
+// passed after what it counted before, and not at that moment.
+func TestDeviceClockSetBack(t *testing.T) {
+	h := take(t, esp())
+	back := time.Duration(0)
+	for i := range 20 {
+		if i == 10 {
+			back = time.Hour
+		}
+		at := saturday.Add(time.Duration(i) * 30 * time.Second)
+		h.message(at, false, broker.Counters{Boot: "a", Up: time.Hour, At: at.Add(-back), Counters: map[string]broker.Counter{
+			"main-in": {N: uint64(i), Ago: 0}, "main-out": {Ago: -1},
+		}})
+		if n := len(h.times); n != i || n > 0 && !h.times[n-1].Equal(at) || h.ClockOff != (back > 0) || !h.Heard.Equal(at) {
+			t.Fatalf("message %d, at %v: %d passages, the last at %v; clock off %v, heard %v", i, at, n, h.times[max(0, n-1):], h.ClockOff, h.Heard)
+		}
+	}
+}
+
 // TestDeviceTimes says when vehicles passed: as the device says, and otherwise
 // evenly over the time in which they did.
 func TestDeviceTimes(t *testing.T) {
