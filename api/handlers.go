@@ -197,7 +197,8 @@ func (h handlers) Act(ctx context.Context, r openapi.ActRequestObject) (openapi.
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.site(r.Id); err != nil {
+	site, err := h.site(r.Id)
+	if err != nil {
 		return nil, err
 	}
 	a := perron.Action{Site: r.Id, By: name, Kind: r.Body.Kind, Text: r.Body.Text, Undoes: r.Body.Undoes}
@@ -207,6 +208,11 @@ func (h handlers) Act(ctx context.Context, r openapi.ActRequestObject) (openapi.
 	case a.Kind == perron.Recount:
 		// Zero vehicles is a claim that has to be made.
 		return nil, &InvalidError{"vehicles", "", "a recount needs the number of vehicles"}
+	}
+	if a.Kind == perron.Close && !r.Body.UntilReopened {
+		if p, ok := site.Hours.NextDay(h.now()); ok {
+			a.Until = p.Start
+		}
 	}
 	if a, err = h.staff.Act(ctx, a); err != nil {
 		return nil, err

@@ -127,6 +127,12 @@ func (s *Staff) check(ctx context.Context, site *perron.Site, a *perron.Action) 
 	if a.Kind != perron.Undo {
 		a.Undoes = ""
 	}
+	switch {
+	case a.Kind != perron.Close:
+		a.Until = time.Time{}
+	case !a.Until.IsZero() && !a.Until.After(a.At):
+		return &InvalidError{"until", a.Until.Format(time.RFC3339), "a closure cannot end before it begins"}
+	}
 	text, err := checkText(a.Text)
 	if err != nil {
 		return err

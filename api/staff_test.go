@@ -70,6 +70,11 @@ func TestActions(t *testing.T) {
 		t.Errorf("%s after %s: %s", closing.ID, a.ID, diff)
 	}
 
+	// It ends when the yard opens on its next day, which Ascension Day is not.
+	if want := time.Date(2026, 5, 15, 6, 30, 0, 0, time.UTC); !closing.Until.Equal(want) {
+		t.Errorf("closed until %v, want %v", closing.Until, want)
+	}
+
 	// Undo: what is there, once, for a minute, by anyone.
 	r.login("bert", RoleAdmin)
 	if got := r.act(`{"kind":"undo","undoes":"` + closing.ID + `"}`); got.status != 201 {
@@ -123,6 +128,7 @@ func TestActionsThatCannotBeMeant(t *testing.T) {
 		{`[]`, "body", 400},
 		{`{"kind":"reopen","text":{"nl":"` + strings.Repeat("x", 20_000) + `"}}`, "", 413},
 		{`{"kind":"reopen"}`, "", 201},
+		{`{"kind":"close","text":{"nl":"Vol"},"untilReopened":true}`, "", 201},
 		{`{"kind":"withdraw"}`, "", 201},
 	} {
 		got := r.act(c.body)
@@ -135,7 +141,11 @@ func TestActionsThatCannotBeMeant(t *testing.T) {
 	if got := r.do("POST", "/api/v1/sites/nowhere/actions", `{"kind":"reopen"}`, "Content-Type", "application/json"); got.status != 404 {
 		t.Errorf("nowhere: %d", got.status)
 	}
+	// The closing of before was to hold until somebody reopens.
 	before := len(r.store.actions)
+	if a := r.store.actions[before-2]; a.Kind != perron.Close || !a.Until.IsZero() {
+		t.Errorf("until somebody reopens: %+v", a)
+	}
 	r.store.fail(fmt.Errorf("disk: %w", store.ErrFull))
 	if got := r.act(`{"kind":"reopen"}`); got.status != 503 || strings.Contains(got.body, "disk") || len(r.store.actions) != before {
 		t.Errorf("full: %d %s", got.status, got.body)

@@ -451,7 +451,7 @@ func (l *live) act(actions []perron.Action) {
 	for _, a := range perron.Effective(actions) {
 		switch a.Kind {
 		case perron.Close:
-			l.closure = &perron.Closure{Since: a.At, Reason: a.Text}
+			l.closure = &perron.Closure{Since: a.At, Reason: a.Text, Until: a.Until}
 			l.closures = append(l.closures, a)
 		case perron.Reopen:
 			l.closure = nil
@@ -552,8 +552,8 @@ func (l *live) work() time.Duration {
 	return max(due.Sub(now), time.Millisecond)
 }
 
-// boundary is how long it takes until the site opens or closes, or a day or
-// hour begins: then the state must change at once.
+// boundary is how long it takes until the site opens or closes, a closure ends,
+// or a day or hour begins: then the state must change at once.
 func (l *live) boundary() time.Duration {
 	now := l.c.cfg.Now()
 	next := perron.Hour.Next(now)
@@ -563,6 +563,9 @@ func (l *live) boundary() time.Duration {
 		}
 	} else if p, ok := l.site.Hours.Next(now); ok && p.Start.Before(next) {
 		next = p.Start
+	}
+	if c := l.closure; c.Holds(now) && !c.Until.IsZero() && c.Until.Before(next) {
+		next = c.Until
 	}
 	return max(next.Sub(now), time.Millisecond)
 }

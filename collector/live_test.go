@@ -402,6 +402,21 @@ func TestStaffActions(t *testing.T) {
 		if b := r.shown(); b.Level != perron.Quiet || b.Closure != nil {
 			t.Errorf("after reopening: %+v", b)
 		}
+		// A closure that ends by itself does so at once.
+		ends := r.now().Add(10*time.Minute + 7*time.Second)
+		r.act(perron.Action{ID: "a4b", Kind: perron.Close, Text: why, Until: ends})
+		if b := r.shown(); b.Level != perron.Closed || b.Closure == nil || !b.Closure.Until.Equal(ends) {
+			t.Errorf("closed for a while: %+v", b)
+		}
+		for r.now().Before(ends.Add(-30 * time.Second)) {
+			time.Sleep(20 * time.Second)
+			r.well()
+		}
+		time.Sleep(ends.Sub(r.now()) + 10*time.Millisecond)
+		synctest.Wait()
+		if b := r.published(); b.Level != perron.Quiet || b.Closure != nil {
+			t.Errorf("when its time has come: %v, %+v", b.Level, b.Closure)
+		}
 		r.act(perron.Action{ID: "a5", Kind: perron.Announce, Text: why})
 		if b := r.shown(); b.Notice == nil || b.Notice.ID != "a5" {
 			t.Errorf("after a notice: %+v", b.Notice)

@@ -94,7 +94,7 @@ func (l *live) mendNow() {
 	var out []perron.Sample
 	est := l.newEstimator()
 	recounts, closures := l.recounts, l.closures
-	closed := false
+	var closure *perron.Closure
 	previous := time.Time{} // event
 	minute := l.day.start
 	// until takes samples at the minutes up to and including t, where t is the
@@ -110,10 +110,12 @@ func (l *live) mendNow() {
 				continue
 			}
 			for len(closures) > 0 && !closures[0].At.After(minute) {
-				closed = closures[0].Kind == perron.Close
+				if closure = nil; closures[0].Kind == perron.Close {
+					closure = &perron.Closure{Until: closures[0].Until}
+				}
 				closures = closures[1:]
 			}
-			if s, ok := l.sampleOf(est, minute, period, closed); ok {
+			if s, ok := l.sampleOf(est, minute, period, closure.Holds(minute)); ok {
 				out = append(out, s)
 			}
 		}

@@ -80,9 +80,13 @@ func (l *live) state(now time.Time) perron.Busyness {
 	}
 	est, sane := tidy(l.est.Estimate(at))
 	est.At = now
+	closure := l.closure
+	if !closure.Holds(now) {
+		closure = nil
+	}
 	b := perron.Busyness{
 		Site: l.site.ID, Estimate: est, Quality: perron.Measured, Level: perron.Unknown, Trend: perron.Steady,
-		TypicalLevel: l.typical(now), Closure: l.closure, Notice: l.notice, Doubts: l.doubts(now),
+		TypicalLevel: l.typical(now), Closure: closure, Notice: l.notice, Doubts: l.doubts(now),
 	}
 	if !est.Recounted.IsZero() {
 		b.Quality = perron.Corrected
@@ -101,7 +105,7 @@ func (l *live) state(now time.Time) perron.Busyness {
 		b.MeasuredAt, b.StaleAt = measured, measured.Add(l.staleAfter())
 	}
 	period, open := l.site.Hours.At(now)
-	if open && l.closure == nil && b.StaleAt.After(now) {
+	if open && closure == nil && b.StaleAt.After(now) {
 		l.grade(&b, period, now)
 	} else {
 		l.show = display{}

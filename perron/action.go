@@ -28,6 +28,8 @@ type Action struct {
 	Vehicles int               `json:"vehicles,omitempty"` // Recount
 	Text     map[string]string `json:"text,omitempty"`     // reason or notice, by language tag
 	Undoes   string            `json:"undoes,omitempty"`
+	// Until is when a Close ends by itself; zero is never.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Effective drops the actions that were undone and the undoings themselves,

@@ -189,6 +189,13 @@ type Busyness struct {
 type Closure struct {
 	Since  time.Time         `json:"since"`
 	Reason map[string]string `json:"reason,omitempty"` // by language tag
+	// Until is when it ends by itself; zero is when staff reopen.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Holds says whether there is a closure and it has not ended at now.
+func (c *Closure) Holds(now time.Time) bool {
+	return c != nil && (c.Until.IsZero() || now.Before(c.Until))
 }
 
 // A Notice is a message by staff to residents.
@@ -258,6 +265,9 @@ func (b Busyness) AsOf(site *Site, now time.Time) Busyness {
 	} else if next, ok := site.Hours.Next(now); ok {
 		b.OpensAt = next.Start
 	}
+	if !b.Closure.Holds(now) {
+		b.Closure = nil
+	}
 	stale := b.StaleAt.IsZero() || now.After(b.StaleAt)
 	if stale {
 		b.OnSite, b.Queue, b.AtLeast, b.EntryRate = Interval{}, Interval{}, false, 0
@@ -267,7 +277,8 @@ func (b Busyness) AsOf(site *Site, now time.Time) Busyness {
 	case !open || b.Closure != nil:
 		b.Level, b.Band, b.Wait, b.Trend = Closed, Band{}, Interval{}, Steady
 	case stale || b.Level == Closed:
-		// A state from before opening time says nothing of the wait yet.
+		// A state from before opening time, or from before a closure ended, says
+		// nothing of the wait yet.
 		b.Level, b.Band, b.Wait, b.Trend = Unknown, Band{}, Interval{}, Steady
 		b.Quality = QualityUnknown
 		if b.TypicalLevel.Rank() > 0 {

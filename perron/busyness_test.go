@@ -171,6 +171,14 @@ func TestBusynessAsOf(t *testing.T) {
 			}),
 		},
 		{
+			"a closure ends by itself", with(func(b *Busyness) {
+				b.Closure, b.Level, b.Band, b.Wait = &Closure{Since: measured, Until: civil(t, "2026-04-18 10:43")}, Closed, Band{}, Interval{}
+			}), "2026-04-18 10:43",
+			with(func(b *Busyness) {
+				b.Level, b.Band, b.Wait, b.Trend, b.Quality, b.ClosesAt = Unknown, Band{}, Interval{}, Steady, Typical, closes
+			}),
+		},
+		{
 			"opened since the state was made", with(func(b *Busyness) {
 				b.Level, b.Band, b.Wait, b.StaleAt = Closed, Band{}, Interval{}, civil(t, "2026-04-20 08:33")
 			}), "2026-04-20 08:31",

@@ -78,6 +78,10 @@ func (h *Hours) At(t time.Time) (Period, bool) {
 // Open says whether the site admits vehicles at t.
 func (h *Hours) Open(t time.Time) bool { _, ok := h.At(t); return ok }
 
+// NextDay returns the first opening period on a civil day after that of t,
+// looking a year ahead.
+func (h *Hours) NextDay(t time.Time) (Period, bool) { return h.Next(DateOf(t).End().Add(-1)) }
+
 // Next returns the first opening period that starts after t, looking a year
 // ahead.
 func (h *Hours) Next(t time.Time) (Period, bool) {

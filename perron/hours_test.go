@@ -269,3 +269,25 @@ func TestSteps(t *testing.T) {
 		t.Errorf("2h is taken for %s", s)
 	}
 }
+
+// A day has two periods, tomorrow is a holiday, and on Sunday nobody works.
+func TestNextDay(t *testing.T) {
+	var h Hours
+	for _, day := range []time.Weekday{time.Wednesday, time.Thursday, time.Saturday} {
+		h.Weekly[day] = []Span{span(t, "08:30", "12:00"), span(t, "13:00", "17:00")}
+	}
+	for at, want := range map[string]string{
+		"2026-05-13 07:00": "2026-05-16 08:30", // before today's opening, which is not meant
+		"2026-05-13 10:00": "2026-05-16 08:30", // not after the break either; the 14th is Ascension Day
+		"2026-05-13 23:59": "2026-05-16 08:30",
+		"2026-05-16 00:00": "2026-05-20 08:30",
+		"2026-05-15 12:00": "2026-05-16 08:30",
+	} {
+		if p, ok := h.NextDay(civil(t, at)); !ok || !p.Start.Equal(civil(t, want)) {
+			t.Errorf("from %s: %v %v, want %s", at, p.Start, ok, want)
+		}
+	}
+	if p, ok := new(Hours).NextDay(civil(t, "2026-05-13 10:00")); ok {
+		t.Errorf("a yard that never opens opens at %v", p.Start)
+	}
+}

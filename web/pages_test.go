@@ -212,6 +212,25 @@ func TestStaffActs(t *testing.T) {
 	if a := last(); a.Kind != perron.Close || a.Text["nl"] != "De containers zijn vol." || a.Text["en"] != "The containers are full." {
 		t.Errorf("close: %+v", a)
 	}
+	// It is Tuesday; the page says beforehand until when that is, and afterwards.
+	if a, page := last(), get(h, "/nl/staff", "Cookie", "user=ans").Body.String(); !a.Until.Equal(civil("2026-05-13 08:30")) ||
+		!strings.Contains(page, `<option value="">Alleen vandaag. Morgen open om 8:30.</option><option value="reopened">Tot ik heropen, ook morgen nog</option>`) ||
+		!strings.Contains(page, "gesloten tot wo 13 mei, 8:30. De containers zijn vol.") {
+		t.Errorf("closed until %v", a.Until)
+	}
+	act("site", "poort", "kind", "close", "ready", "full", "until", "reopened")
+	if a := last(); a.Kind != perron.Close || !a.Until.IsZero() {
+		t.Errorf("until somebody reopens: %+v", a)
+	}
+	for until, says := range map[time.Time]string{
+		{}: "Gesloten tot iemand heropent, ook de volgende dagen.", civil("2026-05-13 08:30"): "De sluiting eindigt vanzelf. Morgen open om 8:30.",
+	} {
+		closed := scenarioNamed(t, "tuesday")
+		closed.change("poort", func(b *perron.Busyness) { b.Closure = &perron.Closure{Since: closed.now, Until: until} })
+		if page := get(newHandler(t, closed, &fakeAuth{}), "/nl/staff", "Cookie", "user=ans").Body.String(); !strings.Contains(page, says) {
+			t.Errorf("the page does not say %q", says)
+		}
+	}
 	act("site", "poort", "kind", "announce", "ready", "", "nl", "  Volg \n de borden ", "en", "")
 	if a := last(); a.Kind != perron.Announce || len(a.Text) != 1 || a.Text["nl"] != "Volg de borden" {
 		t.Errorf("own text: %+v", a)

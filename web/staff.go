@@ -23,6 +23,8 @@ const (
 	maxVehicles = 999
 	// maxText is the longest own text in runes.
 	maxText = 200
+	// untilReopened closes until somebody reopens, and not only for today.
+	untilReopened = "reopened"
 )
 
 // A formError is what was wrong with a form, shown at that form.
@@ -147,6 +149,9 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 			return wrong(id, "Max", maxText)
 		}
 		a.Text = text
+		if p, ok := site.Hours.NextDay(v.Now); ok && a.Kind == perron.Close && form.Get("until") != untilReopened {
+			a.Until = p.Start
+		}
 	case perron.Reopen, perron.Withdraw:
 	case perron.Undo:
 		recent, err := s.actions(r.Context(), site.ID, v.Now, undoFor+undoGrace)

@@ -62,7 +62,8 @@ type staffCard struct {
 	Gateways []gatewayRow
 	Believed string // the number that the keypad starts from
 	Max      int
-	Closed   bool // by staff
+	Closed   string   // by staff, until when; empty when it is not
+	Untils   []option // until when it can be closed
 	Reasons  []option
 	Notices  []option
 	// Error belongs to the form of kind ErrorKind.
@@ -74,8 +75,19 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 	b := &s.busyness
 	c := staffCard{
 		ID: s.site.ID, Name: s.site.Name, stateView: viewState(w, b, now), Notice: viewNotice(w, b.Notice, now),
-		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: maxVehicles, Closed: b.Closure != nil,
+		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: maxVehicles,
 		Reasons: readyOptions(w, perron.Close), Notices: readyOptions(w, perron.Announce),
+	}
+	if p, ok := s.site.Hours.NextDay(now); ok {
+		c.Untils = append(c.Untils, option{Label: w.T("staff.untilday", "Opens", w.Opens(p.Start, now))})
+	}
+	c.Untils = append(c.Untils, option{Value: untilReopened, Label: w.T("staff.untilreopened")})
+	switch {
+	case b.Closure == nil:
+	case b.Closure.Until.IsZero():
+		c.Closed = w.T("staff.closedopen")
+	default:
+		c.Closed = w.T("staff.closedends", "Opens", w.Opens(b.Closure.Until, now))
 	}
 	if known := !b.StaleAt.IsZero() && !now.After(b.StaleAt); known {
 		c.Count = w.Number(int(math.Round(b.OnSite.Mid)))
@@ -283,6 +295,9 @@ func sayAction(w *words, site string, a *perron.Action) string {
 		return w.T("did.recountnone", "Site", site)
 	case a.Kind == perron.Recount:
 		return w.N("did.recount", a.Vehicles, "Site", site)
+	}
+	if a.Kind == perron.Close && !a.Until.IsZero() {
+		return w.T("did.closeuntil", "Site", site, "Text", text, "Until", logTime(w, a.Until, a.At))
 	}
 	return w.T("did."+string(a.Kind), "Site", site, "Text", text)
 }

@@ -52,6 +52,9 @@ func viewState(w *words, b *perron.Busyness, now time.Time) stateView {
 			}
 			v.Detail = text
 			v.Until = w.T("hours.since", "Time", w.Clock(b.Closure.Since))
+			if !b.Closure.Until.IsZero() {
+				v.Until += ". " + w.Opens(b.Closure.Until, now)
+			}
 		case !b.OpensAt.IsZero():
 			v.Detail = w.Opens(b.OpensAt, now)
 		}

@@ -281,6 +281,12 @@ func TestStates(t *testing.T) {
 	add("closed by staff", now, measured(12, func(b *perron.Busyness) {
 		b.Closure = &perron.Closure{Since: civil("2026-05-09 09:52"), Reason: map[string]string{"nl": "De rij staat op de openbare weg."}}
 	}))
+	add("closed by staff for today", now, measured(12, func(b *perron.Busyness) {
+		b.Closure = &perron.Closure{Since: civil("2026-05-09 09:52"), Until: civil("2026-05-11 08:30")}
+	}))
+	add("closed by staff until now", now, measured(12, func(b *perron.Busyness) {
+		b.Closure = &perron.Closure{Since: civil("2026-05-08 09:52"), Until: now}
+	}))
 	add("closed by staff without reason", now, measured(12, func(b *perron.Busyness) { b.Closure = &perron.Closure{Since: now} }))
 	add("closed, opens later today", civil("2026-05-09 07:00"), measured(0, nil))
 	add("closed, opens on Monday", civil("2026-05-09 18:00"), measured(0, nil))

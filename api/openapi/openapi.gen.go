@@ -44,6 +44,9 @@ type ActionRequest struct {
 	// Undoes The id of the action to undo
 	Undoes string `json:"undoes,omitempty"`
 
+	// UntilReopened For close: until somebody reopens, and not only until the yard opens on its next day
+	UntilReopened bool `json:"untilReopened,omitempty"`
+
 	// Vehicles For recount
 	Vehicles *int `json:"vehicles,omitempty"`
 }

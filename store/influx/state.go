@@ -154,6 +154,11 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 	if err := store.CheckTime(a.At); err != nil {
 		return err
 	}
+	if !a.Until.IsZero() {
+		if err := store.CheckTime(a.Until); err != nil {
+			return err
+		}
+	}
 	text := ""
 	if len(a.Text) > 0 {
 		b, err := json.Marshal(a.Text)
@@ -174,7 +179,7 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 		return err
 	}
 	if len(have) > 0 {
-		a.At = a.At.UTC()
+		a.At, a.Until = a.At.UTC(), a.Until.UTC()
 		if len(a.Text) == 0 {
 			a.Text = nil
 		}
@@ -190,6 +195,9 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 	l.int("vehicles", int64(a.Vehicles))
 	l.string("text", text)
 	l.string("undoes", a.Undoes)
+	if !a.Until.IsZero() {
+		l.int("until", a.Until.UnixNano())
+	}
 	l.end(a.At.UnixNano())
 	return s.send(ctx, s.write, &l)
 }
@@ -218,6 +226,9 @@ func (s *Store) readActions(ctx context.Context, site string, from, to time.Time
 		a := perron.Action{
 			Site: site, At: r.time(), By: r.string("by"), Kind: perron.ActionKind(r.string("kind")),
 			Vehicles: int(r.int("vehicles")), Undoes: r.string("undoes"),
+		}
+		if until := r.int("until"); until != 0 {
+			a.Until = store.FromNanos(until)
 		}
 		var err error
 		if a.ID, err = r.tag("id"); err != nil {

@@ -146,13 +146,20 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 		}
 		text = string(b)
 	}
+	until := int64(0)
+	if !a.Until.IsZero() {
+		if err := store.CheckTime(a.Until); err != nil {
+			return err
+		}
+		until = a.Until.UnixNano()
+	}
 	return s.writeNamed(ctx, func(tx *sql.Tx, n *naming) error {
 		site, err := n.id(ctx, a.Site)
 		if err != nil {
 			return err
 		}
-		row := []any{site, a.ID, a.At.UnixNano(), a.By, string(a.Kind), a.Vehicles, text, a.Undoes}
-		r, err := tx.ExecContext(ctx, "INSERT INTO action VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (site, id) DO NOTHING", row...)
+		row := []any{site, a.ID, a.At.UnixNano(), a.By, string(a.Kind), a.Vehicles, text, a.Undoes, until}
+		r, err := tx.ExecContext(ctx, "INSERT INTO action (site, id, at, by, kind, vehicles, text, undoes, until) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (site, id) DO NOTHING", row...)
 		if err != nil {
 			return err
 		}
@@ -161,7 +168,7 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 		}
 		var same bool
 		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM action WHERE site = ? AND id = ? AND at = ? AND by = ?
-			AND kind = ? AND vehicles = ? AND text = ? AND undoes = ?)`, row...).Scan(&same)
+			AND kind = ? AND vehicles = ? AND text = ? AND undoes = ? AND until = ?)`, row...).Scan(&same)
 		if err == nil && !same {
 			err = store.ErrExists
 		}
@@ -171,17 +178,20 @@ func (s *Store) saveAction(ctx context.Context, a perron.Action) error {
 
 // Actions returns the actions at a site by time, then ID.
 func (s *Store) Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error) {
-	out, err := query(ctx, s.reader, `SELECT id, at, by, kind, vehicles, text, undoes FROM action
+	out, err := query(ctx, s.reader, `SELECT id, at, by, kind, vehicles, text, undoes, until FROM action
 		WHERE site = (SELECT id FROM name WHERE text = ?) AND at >= ? AND at < ? ORDER BY at, id`,
 		[]any{site, store.Nanos(from), store.Nanos(to)},
 		func(rows *sql.Rows) (perron.Action, error) {
 			a := perron.Action{Site: site}
-			var at int64
+			var at, until int64
 			var text string
-			if err := rows.Scan(&a.ID, &at, &a.By, &a.Kind, &a.Vehicles, &text, &a.Undoes); err != nil {
+			if err := rows.Scan(&a.ID, &at, &a.By, &a.Kind, &a.Vehicles, &text, &a.Undoes, &until); err != nil {
 				return a, err
 			}
 			a.At = store.FromNanos(at)
+			if until != 0 {
+				a.Until = store.FromNanos(until)
+			}
 			if text != "" {
 				if err := json.Unmarshal([]byte(text), &a.Text); err != nil {
 					return a, fmt.Errorf("text of %s: %w", a.ID, err)

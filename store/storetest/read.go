@@ -306,7 +306,7 @@ func testActions(t *testing.T, o Opener) {
 	s := open(t, o)
 	want := []perron.Action{
 		{ID: "01J1", Site: site, At: base, By: "anna", Kind: perron.Recount, Vehicles: 17},
-		{ID: "01J2", Site: site, At: base.Add(1), By: "bob \"the\\ builder\"", Kind: perron.Close, Text: map[string]string{"nl": "Brand, in de \"container\"\nKom later", "en": "Fire"}},
+		{ID: "01J2", Site: site, At: base.Add(1), By: "bob \"the\\ builder\"", Kind: perron.Close, Text: map[string]string{"nl": "Brand, in de \"container\"\nKom later", "en": "Fire"}, Until: base.Add(20 * time.Hour)},
 		{ID: "01J3", Site: site, At: base.Add(1), By: "anna", Kind: perron.Undo, Undoes: "01J2"},
 		{ID: "01J4", Site: site, At: base.Add(time.Hour), By: "anna", Kind: perron.Reopen},
 	}
@@ -314,6 +314,11 @@ func testActions(t *testing.T, o Opener) {
 		if err := s.SaveAction(t.Context(), want[i]); err != nil {
 			t.Fatal(err)
 		}
+	}
+	longer := want[1]
+	longer.Until = time.Time{}
+	if err := s.SaveAction(t.Context(), longer); !errors.Is(err, store.ErrExists) {
+		t.Errorf("another end under a taken ID: %v", err)
 	}
 	other := want[0]
 	other.Vehicles = 18

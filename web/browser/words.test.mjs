@@ -36,6 +36,17 @@ test("an old state turns unknown by itself", () => {
   assert.equal(at("2026-05-09T15:00:00Z").level, "closed");
 });
 
+test("a closure ends by itself", () => {
+  const state = {
+    id: "poort", level: "closed", measuredAt: "2026-05-09T09:00:00Z", staleAt: "2026-05-09T09:05:00Z",
+    closure: { since: "2026-05-08T09:00:00Z", until: "2026-05-09T06:30:00Z" },
+  };
+  assert.equal(asOf(state, Date.parse("2026-05-09T06:29:59Z")).level, "closed");
+  const after = asOf(state, Date.parse("2026-05-09T06:30:00Z"));
+  assert.equal(after.level, "unknown"); // until the server says more
+  assert.equal(after.closure, undefined);
+});
+
 test("both clock changes keep civil time", () => {
   const w = new Words("nl", words.nl);
   assert.equal(w.opens(Date.parse("2026-03-29T06:30:00Z"), Date.parse("2026-03-28T22:30:00Z")), "Morgen open om 8:30.");

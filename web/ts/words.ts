@@ -27,7 +27,7 @@ export interface State {
   closesAt?: string;
   opensAt?: string;
   typicalLevel?: Level;
-  closure?: { since: string; reason?: Record<string, string> };
+  closure?: { since: string; until?: string; reason?: Record<string, string> };
   notice?: { id: string; at: string; text: Record<string, string> };
   gates?: { gate: string; inToday: number; outToday: number; inHour: number; outHour: number }[];
   doubts?: object[];
@@ -208,6 +208,7 @@ export class Words {
         v.detail = text || `${this.t("hours.unplanned")}.`;
         if (text && lang !== this.lang) v.detailLang = lang;
         v.until = this.t("hours.since", { Time: this.clock(Date.parse(s.closure.since)) });
+        if (s.closure.until) v.until += `. ${this.opens(Date.parse(s.closure.until), now)}`;
       } else if (s.opensAt) {
         v.detail = this.opens(Date.parse(s.opensAt), now);
       }
@@ -261,8 +262,9 @@ export function asOf(s: State, now: number): State {
     // When it opens again only the server knows.
     return { ...s, level: "closed", closure: undefined, band: undefined, onSite: undefined };
   }
-  if (s.level !== "closed" && now > at(s.staleAt)) {
-    return { ...s, level: "unknown", band: undefined, onSite: undefined, queue: undefined, atLeast: false };
+  const ends = at(s.closure?.until);
+  if ((s.level !== "closed" && now > at(s.staleAt)) || (ends > 0 && now >= ends)) {
+    return { ...s, level: "unknown", closure: undefined, band: undefined, onSite: undefined, queue: undefined, atLeast: false };
   }
   return s;
 }
