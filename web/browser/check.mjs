@@ -238,8 +238,11 @@ await check("a pulse shows on the perron page", async () => {
   const last = await page.locator('[data-field="readout"]').textContent();
   assert.match(last, /^16:45, verwacht /);
   assert.equal(await slider.getAttribute("aria-valuetext"), last);
+  await page.evaluate(() => { Math.random = () => 0; }); // the first of those who ask
+  const again = page.waitForResponse((r) => r.url() === page.url());
   send({ type: "forecast", site: "poort", origin: "2026-05-09T09:20:00Z" });
-  await page.waitForTimeout(1_500);
+  await (await again).finished();
+  await page.waitForTimeout(200);
   assert.ok(await slider.evaluate((el) => el === document.activeElement), "the focus was taken away");
   await context.close();
 });

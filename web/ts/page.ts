@@ -87,19 +87,31 @@ export function liveLine(live: Live, words: Words): (yes: boolean) => void {
 }
 
 /**
+ * sometime is a moment within so many milliseconds after the first second, so
+ * that not all pages that hear of something ask the server in the same second.
+ */
+export const sometime = (within: number): number => 1_000 + Math.random() * within;
+
+/**
  * A swapper loads the page again in the background and puts the parts marked
  * data-swap in the place of the old ones. A part that has the focus, or a form
  * that is open, waits; other disclosures stay as they are.
  */
 export class Swapper {
   private timer: number | undefined;
+  private due = 0;
   private readonly shown = new WeakMap<Element, string>();
 
   constructor(private readonly after: () => void = () => undefined) {}
 
-  /** later asks for a swap; many requests within wait become one. */
+  /** later asks for a swap; of many requests the earliest is carried out. */
   later(wait = 1_000): void {
-    if (this.timer !== undefined) return;
+    const due = performance.now() + wait;
+    if (this.timer !== undefined) {
+      if (due >= this.due) return;
+      window.clearTimeout(this.timer);
+    }
+    this.due = due;
     this.timer = window.setTimeout(() => {
       this.timer = undefined;
       void this.swap();

@@ -3,7 +3,7 @@
 
 import { readOuts } from "./chart.js";
 import { Live, readStart } from "./live.js";
-import { announcer, liveLine, setText, showNotice, showView, siteOf, Swapper } from "./page.js";
+import { announcer, liveLine, setText, showNotice, showView, siteOf, sometime, Swapper } from "./page.js";
 import { isRanked, type State, Words } from "./words.js";
 
 function nearest(words: Words): void {
@@ -38,6 +38,10 @@ function nearest(words: Words): void {
 // the levels and closures. When these change, the page's parts are loaded again.
 const signature = (s: State): string => JSON.stringify([s.level, s.closure?.since]);
 
+// A forecast comes every minute and is no hurry; a new level is.
+const forecastWithin = 20_000;
+const levelWithin = 3_000;
+
 const start = readStart();
 if (start) {
   const words = new Words(start.lang, start.words);
@@ -56,12 +60,12 @@ if (start) {
       if (seen.get(state.id) !== signature(state)) {
         // An advice must not outlive what it is about, also without a connection.
         if (!isRanked(state.level)) swapper.clear("advice");
-        swapper.later();
+        swapper.later(sometime(levelWithin));
       }
       seen.set(state.id, signature(state));
       setText(document.body, "asof", words.t("overview.asof", { Time: words.clock(now) }));
     },
-    forecast: () => swapper.later(),
+    forecast: () => swapper.later(sometime(forecastWithin)),
     connected: (yes) => connected(yes),
   });
   const connected = liveLine(live, words);
