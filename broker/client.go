@@ -326,7 +326,7 @@ func (c *Client) session(ctx context.Context) error {
 	}
 	if err := token.Error(); err != nil {
 		c.metrics.failures.Inc()
-		return fmt.Errorf("connect: %w", explain(err, c.cfg.Username))
+		return fmt.Errorf("connect: %w", Explain(err, c.cfg.Username))
 	}
 	if err := c.subscribe(ctx, conn); err != nil {
 		conn.mqtt.Disconnect(100)
@@ -346,7 +346,7 @@ func (c *Client) session(ctx context.Context) error {
 		c.conn.Store(nil)
 		c.metrics.connected.Set(0)
 		if err := why.Load(); err != nil {
-			return fmt.Errorf("connection lost: %w", explain(*err, c.cfg.Username))
+			return fmt.Errorf("connection lost: %w", Explain(*err, c.cfg.Username))
 		}
 		return errors.New("connection lost")
 	case <-c.renew:

@@ -10,10 +10,11 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// explain says in words why a connection could not be made, for whoever stands
+// Explain says in words why a connection could not be made, for whoever stands
 // beside the device with the log before them. The library's and the system's
-// own words follow.
-func explain(err error, user string) error {
+// own words follow, and err is what is wrapped. user is the name that was logged
+// in with.
+func Explain(err error, user string) error {
 	var words string
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError

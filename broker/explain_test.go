@@ -34,12 +34,12 @@ func TestExplain(t *testing.T) {
 		"refuses our certificate: it does not know who":  network(&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}),
 		"wants a certificate and we have none":           network(&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}),
 	} {
-		got := explain(err, "a/b")
+		got := Explain(err, "a/b")
 		if !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
 			t.Errorf("%v: %v, want %q", err, got, want)
 		}
 	}
-	if explain(plain, "a/b") != plain || explain(nil, "a/b") != nil {
+	if Explain(plain, "a/b") != plain || Explain(nil, "a/b") != nil {
 		t.Error("what needs no words is given some")
 	}
 }

@@ -98,6 +98,9 @@ func (c *checkConfigCmd) Run(e *env) error {
 	g, err := config.LoadGateway(c.File)
 	if fault := new(config.Error); errors.As(err, &fault) {
 		fmt.Fprintln(e.stderr, fault)
+		if len(fault.Faults) == 1 {
+			return fmt.Errorf("one fault in %s", c.File)
+		}
 		return fmt.Errorf("%d faults in %s", len(fault.Faults), c.File)
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 type runCmd struct {
 	logging
-	Config string `required:"" help:"The gateway's YAML file."`
+	Config string `required:"" placeholder:"FILE" help:"The gateway's YAML file."`
 	Once   bool   `help:"Stop when the recording is finished and everything is acknowledged."`
 	// TestClock makes the clock wrong in the way that a file says: see
 	// docs/adr/0010-doubt-the-clock.md.

@@ -169,7 +169,7 @@ func serviceLine(v view) (style, text string) {
 			link += ", ack " + short(v.Now.Sub(v.Acked)) + " ago"
 		}
 	}
-	box := fmt.Sprintf("outbox %d waiting, %s on disk", st.Waiting, size(v.FileBytes))
+	box := fmt.Sprintf("outbox %d waiting, %s", st.Waiting, size(v.FileBytes))
 	switch {
 	case !st.FailingSince.IsZero():
 		style, box = bold, "OUTBOX CANNOT BE WRITTEN for "+span(v.Now.Sub(st.FailingSince))

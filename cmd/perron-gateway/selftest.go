@@ -25,7 +25,7 @@ import (
 )
 
 type selftestCmd struct {
-	Config string        `required:"" help:"The gateway's YAML file."`
+	Config string        `required:"" placeholder:"FILE" help:"The gateway's YAML file."`
 	For    time.Duration `help:"How long every input is looked at." default:"2s"`
 }
 
@@ -329,7 +329,7 @@ func testTLS(ctx context.Context, r *report, conn net.Conn, cfg *tls.Config, hos
 	cfg.ServerName = host
 	client := tls.Client(conn, cfg)
 	if err := client.HandshakeContext(ctx); err != nil {
-		r.wrong("no TLS: %v; is broker.ca_file that of the server, and is the clock right?", err)
+		r.wrong("no TLS: %v", broker.Explain(err, ""))
 		return false
 	}
 	state := client.ConnectionState()
@@ -357,6 +357,8 @@ func testLogin(ctx context.Context, r *report, g *config.Gateway, cfg broker.Cli
 		switch {
 		case !service.Connected:
 			r.wrong("the running gateway is not connected; its log says why: journalctl -u perron-gateway")
+		case service.Acked.IsZero() && service.Status.Waiting > 0 && service.Status.ClockSynced != nil && !*service.Status.ClockSynced:
+			r.note("the running gateway is logged in; %d events wait for the clock, for as long as clock.wait says", service.Status.Waiting)
 		case service.Acked.IsZero() && service.Status.Waiting > 0:
 			r.wrong("the running gateway is logged in, but the server acknowledges nothing: %d events wait", service.Status.Waiting)
 		default:

@@ -18,7 +18,7 @@ import (
 )
 
 type watchCmd struct {
-	Config string `required:"" help:"The gateway's YAML file."`
+	Config string `required:"" placeholder:"FILE" help:"The gateway's YAML file."`
 	Plain  bool   `help:"A line an event instead of a screen; so it is anyway when the output is not a terminal."`
 }
 

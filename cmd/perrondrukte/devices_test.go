@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/config"
 )
 
@@ -69,6 +71,40 @@ func TestGatewayAddForESPHome(t *testing.T) {
 		if !strings.Contains(string(base), "${"+name+"}") {
 			t.Errorf("perron-counter.yaml does not use %s", name)
 		}
+	}
+	if strings.Contains(out, "certificate_authority") {
+		t.Errorf("it has to trust somebody at a broker without TLS:\n%s", out)
+	}
+	authority, err := certs.OpenAuthority(filepath.Join(dir, "ca"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := authority.Issue("broker", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secured := strings.Replace(text, `listen: "192.0.2.7:1883"`, `tls: {cert_file: broker.crt, key_file: broker.key}, listen: "192.0.2.7:8883"`, 1)
+	for name, content := range map[string][]byte{"broker.crt": pair.Certificate, "broker.key": pair.Key, "server.yaml": []byte(secured)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var trusting struct {
+		MQTT struct {
+			CA string `yaml:"certificate_authority"`
+		} `yaml:"mqtt"`
+	}
+	if out, err = add("esp-1"); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasPrefix(out, "warning: ") { // the certificate is not for that address
+		_, out, _ = strings.Cut(out, "\n")
+	}
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(out, "!include ", "")), &trusting); err != nil {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	if d := cmp.Diff(strings.TrimSpace(string(pair.Certificate)), strings.TrimSpace(trusting.MQTT.CA)); d != "" {
+		t.Errorf("what the device has to trust (-want +got):\n%s", d)
 	}
 	if out, err := add("esp-2"); err == nil {
 		t.Errorf("for a device with one sensor: %s", out)

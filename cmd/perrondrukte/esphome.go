@@ -50,6 +50,10 @@ packages:
   counter: !include perron-counter.yaml
 mqtt:
   password: {{.Secret}}
+{{- with .CA}}
+  certificate_authority: |
+    {{.}}
+{{- end}}
 `))
 
 // esphomeValues are what the template needs, but for the secret.

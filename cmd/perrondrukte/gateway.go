@@ -98,13 +98,14 @@ func (c *issueFlags) write(e *env, mtls bool, save func(*sqlite.Accounts, issued
 func (c *issueFlags) writeCounter(e *env, cfg *config.Server, counter *config.Counters, save func(*sqlite.Accounts, issued) error) error {
 	var values map[string]any
 	if !c.SecretOnly { // before anything is issued
-		address, _, err := brokerAddress(e, cfg, c.Broker)
+		address, ca, err := brokerAddress(e, cfg, c.Broker)
 		if err != nil {
 			return err
 		}
 		if values, err = esphomeValues(counter, c.Site, address); err != nil {
 			return err
 		}
+		values["CA"] = strings.ReplaceAll(strings.TrimSpace(string(ca)), "\n", "\n    ")
 	}
 	return c.write(e, false, save, func(w io.Writer, i issued) error {
 		values["Secret"] = i.secret
@@ -156,7 +157,11 @@ func (c *gatewayAddCmd) Run(e *env) error {
 	}
 	site := cfg.Site(c.Site)
 	if site == nil {
-		return fmt.Errorf("site %q is not in %s", c.Site, c.Config)
+		var ids []string
+		for i := range cfg.Sites {
+			ids = append(ids, string(cfg.Sites[i].ID))
+		}
+		return fmt.Errorf("site %q is not in %s: its sites are [%s]", c.Site, c.Config, strings.Join(ids, ", "))
 	}
 	if !site.HasGateway(c.Name) {
 		return fmt.Errorf("site %q has no gateway %q in %s: add it to the site's gateways, which are [%s]",
@@ -234,7 +239,7 @@ func (c *gatewayRotateCmd) Run(e *env) error {
 			_, err := fmt.Fprintf(w, `# Replaces the section broker in the configuration of gateway %s/%s, which takes it
 # in without a restart. What it has now is valid until this is used, at the
 # latest until %s.
-%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04"), section(i))
+%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04 MST"), section(i))
 			return err
 		})
 }
@@ -342,7 +347,7 @@ func brokerAddress(e *env, cfg *config.Server, address string) (_ string, ca []b
 			return "", nil, fmt.Errorf("broker.embedded.tls: %w", err)
 		}
 	}
-	scheme := "tcp://"
+	asked, scheme := address, "tcp://"
 	if leaf != nil {
 		scheme = "ssl://"
 	}
@@ -355,7 +360,17 @@ func brokerAddress(e *env, cfg *config.Server, address string) (_ string, ca []b
 	case !strings.Contains(address, "://"):
 		address = scheme + address
 	}
-	if u, err := url.Parse(address); err == nil && leaf != nil {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", nil, fmt.Errorf("address of the broker: %w", err)
+	}
+	if asked != "" && u.Port() == "" {
+		return "", nil, fmt.Errorf("--broker %s: want the port as well, like %s:8883", asked, u.Hostname())
+	}
+	if ip := net.ParseIP(u.Hostname()); asked == "" && ip != nil && ip.IsLoopback() {
+		fmt.Fprintf(e.stderr, "warning: %s is the device itself when the device looks for it: have broker.embedded.listen at an address that devices reach, and give that with --broker\n", u.Hostname())
+	}
+	if leaf != nil {
 		if err := leaf.VerifyHostname(u.Hostname()); err != nil {
 			fmt.Fprintf(e.stderr, "warning: the gateway will refuse the broker: its certificate is not for %s; give its address with --broker (%v)\n", u.Hostname(), err)
 		}
@@ -426,7 +441,7 @@ func (c *gatewayListCmd) Run(e *env) error {
 	for _, c := range all {
 		fmt.Fprintf(e.stdout, "%s/%s", c.Site, c.Gateway)
 		if !c.Until.IsZero() {
-			fmt.Fprintf(e.stdout, ", being replaced, valid until %s", c.Until.In(perron.Amsterdam).Format("2 January 2006, 15:04"))
+			fmt.Fprintf(e.stdout, ", being replaced, valid until %s", c.Until.In(perron.Amsterdam).Format("2 January 2006, 15:04 MST"))
 		}
 		if c.Certificate != nil {
 			words, _ := certs.LeftUntil(c.CertificateEnds, time.Now())
@@ -448,7 +463,12 @@ func (c *gatewayRevokeCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := accounts.RemoveGateway(e.ctx, c.Site, c.Name); err != nil {
+	err = accounts.RemoveGateway(e.ctx, c.Site, c.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		err = fmt.Errorf("%s/%s has no credential; perrondrukte gateway list says who has", c.Site, c.Name)
+		return errors.Join(err, accounts.Close())
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("revoke %s/%s: %w", c.Site, c.Name, err), accounts.Close())
 	}
 	fmt.Fprintf(e.stdout, "%s/%s is refused from now on; a running server cuts it off within %s.\n", c.Site, c.Name, cutEvery)

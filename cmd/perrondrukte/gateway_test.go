@@ -38,8 +38,15 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# an older one, open to all\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := add("--output", file); err != nil || out != "" {
+	// A device would look for the broker of the example on itself.
+	if out, err := add("--output", file); err != nil || !strings.HasPrefix(out, "warning: 127.0.0.1 is the device itself") || strings.Count(out, "\n") != 1 {
 		t.Fatalf("printed %q, %v", out, err)
+	}
+	if out, err := add("--output", file, "--broker", "127.0.0.1:1883"); err != nil || out != "" {
+		t.Fatalf("with the address that was asked for: printed %q, %v", out, err)
+	}
+	if out, err := add("--output", file, "--broker", "perrons.example"); err == nil || !strings.Contains(err.Error(), "like perrons.example:8883") {
+		t.Errorf("an address without a port: printed %q, %v", out, err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
@@ -66,6 +73,11 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 	}
 	if now, err := accounts.Credentials(t.Context(), "poort", "poort-1"); err != nil || len(now) != 1 || !bytes.Equal(now[0].Hash, want[0].Hash) {
 		t.Errorf("the password that was in use is replaced by one that nobody has (%v)", err)
+	}
+	var out bytes.Buffer
+	err = run(t.Context(), []string{"gateway", "revoke", "--config", server, "poort", "poort-2"}, strings.NewReader(""), &out, &out)
+	if err == nil || !strings.Contains(err.Error(), "poort/poort-2 has no credential") {
+		t.Errorf("revoking what was never issued: %v", err)
 	}
 	// Nor where what a device has to trust cannot be read; what is in the file stays.
 	secured := strings.Replace(strings.Join(lines, ""), "listen: ", "tls: {cert_file: absent.crt, key_file: absent.key}\n    listen: ", 1)
