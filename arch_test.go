@@ -28,10 +28,10 @@ var rooms = map[string][]string{
 	"config":          {"perron"},
 	"config/schema":   {"config"}, // the generator of the JSON Schemas
 	"broker":          {"perron"},
-	"broker/embedded": {"perron", "broker"},
+	"broker/embedded": {"perron", "broker", "internal/rarely"},
 	"counter":         {},
 	"gateway":         {"perron", "broker", "counter"},
-	"collector":       {"perron", "broker", "store", "counter"},
+	"collector":       {"perron", "broker", "store", "counter", "internal/rarely"},
 	"occupancy":       {"perron"},
 	"forecast":        {"perron"},
 	"weather":         {"perron"},
@@ -39,9 +39,12 @@ var rooms = map[string][]string{
 	"store":           {"perron"},
 	"store/sqlite":    {"perron", "store"},
 	"store/influx":    {"perron", "store"},
-	"store/storetest": {"perron", "store"},
-	"api":             {"perron", "broker", "store"},
+	"store/storetest": {"perron", "store", "internal/recordings"},
+	"api":             {"perron", "broker", "store", "internal/rarely"},
 	"web":             {"perron", "store"},
+
+	"internal/rarely":     {}, // a log that repeats itself
+	"internal/recordings": {}, // for tests
 }
 
 // free are the folders that see everything.

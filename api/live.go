@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -43,7 +44,7 @@ type Live struct {
 	changed  chan struct{}
 
 	received, refused atomic.Uint64
-	complained        map[string]time.Time // by topic; only Run's
+	complained        *rarely.Limiter // by topic
 }
 
 type liveSite struct {
@@ -67,7 +68,7 @@ func NewLive(sites []*perron.Site, link Link, now func() time.Time, logger *slog
 		mail: make(map[string]broker.Message), mailed: make(chan struct{}, 1),
 		sites:   make(map[string]*liveSite, len(sites)),
 		changes: make(map[change]struct{}), changed: make(chan struct{}, 1),
-		complained: make(map[string]time.Time),
+		complained: rarely.New(time.Minute),
 	}
 	for _, s := range sites {
 		l.sites[s.ID] = &liveSite{
@@ -130,12 +131,9 @@ func (l *Live) run(ctx context.Context) error {
 
 // complain logs at most once a minute and topic.
 func (l *Live) complain(topic string, err error) {
-	now := time.Now()
-	if last, ok := l.complained[topic]; ok && now.Sub(last) < time.Minute {
-		return
+	if n, ok := l.complained.Allow(topic); ok {
+		l.logger.Warn("message refused", "topic", topic, "err", err, "times", n)
 	}
-	l.complained[topic] = now
-	l.logger.Warn("message refused", "topic", topic, "err", err)
 }
 
 func (l *Live) take(m broker.Message) error {

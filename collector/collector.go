@@ -29,6 +29,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -160,7 +161,7 @@ type Collector struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	rare    *rarely
+	rare    *rarely.Limiter
 	sites   map[string]*live
 	workers map[gatewayKey]*worker
 	order   []*worker
@@ -201,7 +202,7 @@ func New(cfg Config) (*Collector, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Collector{
-		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: newRarely(time.Minute),
+		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: rarely.New(time.Minute),
 		began: time.Now(),
 		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker), elsewhere: make(map[string]bool),
 		tellers: make(map[gatewayKey]*teller),
@@ -367,7 +368,7 @@ func (c *Collector) refuse(t broker.Topic, topic string, err error) {
 		return
 	}
 	c.metrics.foreign.Inc()
-	if n, ok := c.rare.allow("foreign"); ok {
+	if n, ok := c.rare.Allow("foreign"); ok {
 		if err == nil {
 			err = errors.New("no such site or gateway is configured")
 		}
@@ -378,7 +379,7 @@ func (c *Collector) refuse(t broker.Topic, topic string, err error) {
 // malformed counts a message that does not decode.
 func (c *Collector) malformed(w *worker, what string, err error) {
 	w.metrics.malformed.Inc()
-	if n, ok := c.rare.allow("malformed " + w.name()); ok {
+	if n, ok := c.rare.Allow("malformed " + w.name()); ok {
 		c.log.Warn("message does not decode", "site", w.live.site.ID, "gateway", w.gateway, "message", what, "error", err, "times", n)
 	}
 }
@@ -423,31 +424,4 @@ func (c *Collector) insist(ctx context.Context, name, what string, do func() err
 			return ctx.Err()
 		}
 	}
-}
-
-// rarely lets one log line a period through for each key and counts the rest.
-// Keys are few: they are made of what is configured.
-type rarely struct {
-	period time.Duration
-	mu     sync.Mutex
-	last   map[string]time.Time
-	count  map[string]uint64
-}
-
-func newRarely(period time.Duration) *rarely {
-	return &rarely{period: period, last: make(map[string]time.Time), count: make(map[string]uint64)}
-}
-
-// allow says whether to log now, and how often it happened since the last line.
-func (r *rarely) allow(key string) (times uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count[key]++
-	now := time.Now()
-	if last, known := r.last[key]; known && now.Sub(last) < r.period {
-		return 0, false
-	}
-	times = r.count[key]
-	r.last[key], r.count[key] = now, 0
-	return times, true
 }

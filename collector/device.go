@@ -340,7 +340,7 @@ func (in *intake) sort(m uplinkMessage) {
 	switch {
 	case err != nil:
 		result = "malformed"
-		if n, ok := in.c.rare.allow("uplink " + in.ID); ok {
+		if n, ok := in.c.rare.Allow("uplink " + in.ID); ok {
 			in.c.log.Warn("message of a network is no uplink", "network", in.ID, "topic", m.Topic, "error", err, "times", n)
 		}
 	case d == nil:

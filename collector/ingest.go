@@ -162,7 +162,7 @@ func (w *worker) store(ctx context.Context, b *store.Batch) {
 			reason = "unavailable"
 		}
 		w.c.metrics.commitErrors.WithLabelValues(reason).Inc()
-		if n, ok := w.c.rare.allow("commit " + reason + w.name()); ok {
+		if n, ok := w.c.rare.Allow("commit " + reason + w.name()); ok {
 			w.c.log.Error("batch is not stored and not acknowledged", "site", b.Site, "gateway", b.Gateway,
 				"first", b.First, "events", len(b.Entries), "error", err, "times", n)
 		}
@@ -267,7 +267,7 @@ func (a *acks) run(ctx context.Context, w *worker) {
 			if err != nil && ctx.Err() == nil {
 				// The gateway sends the batch again and gets another.
 				w.metrics.unacked.Inc()
-				if n, ok := w.c.rare.allow("ack " + w.name()); ok {
+				if n, ok := w.c.rare.Allow("ack " + w.name()); ok {
 					w.c.log.Log(ctx, levelOf(err), "acknowledgement is not sent", "site", w.live.site.ID, "gateway", w.gateway, "error", err, "times", n)
 				}
 			}

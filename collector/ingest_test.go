@@ -170,23 +170,6 @@ func TestForeignAndMalformedMessages(t *testing.T) {
 	})
 }
 
-func TestLogIsNotFlooded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRarely(time.Minute)
-		lines, times := 0, uint64(0)
-		for range 180 {
-			if n, ok := r.allow("x"); ok {
-				lines++
-				times += n
-			}
-			time.Sleep(time.Second)
-		}
-		if lines != 3 || times != 121 {
-			t.Errorf("%d lines for %d times, want 3 for 121", lines, times)
-		}
-	})
-}
-
 func TestFullStoreRecovers(t *testing.T) {
 	for _, cause := range []error{store.ErrFull, store.ErrUnavailable} {
 		synctest.Test(t, func(t *testing.T) {

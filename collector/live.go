@@ -506,7 +506,7 @@ func (l *live) work() time.Duration {
 	now := time.Now()
 	if l.pace.urgent && !now.Before(l.pace.rebuild) || !l.pace.heal.IsZero() && !now.Before(l.pace.heal) {
 		if l.day.full {
-			if n, ok := l.c.rare.allow("full " + l.site.ID); ok {
+			if n, ok := l.c.rare.Allow("full " + l.site.ID); ok {
 				l.c.log.Error("too many events today to rebuild the live state", "site", l.site.ID, "times", n)
 			}
 			l.pace.urgent, l.pace.heal = false, time.Time{}

@@ -79,7 +79,7 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 			return
 		}
 		c.metrics.unpublished.WithLabelValues(r.site, leaf).Inc()
-		if n, ok := c.rare.allow("publish " + r.site); ok {
+		if n, ok := c.rare.Allow("publish " + r.site); ok {
 			c.log.Log(ctx, levelOf(err), "state is not published", "site", r.site, "error", err, "times", n)
 		}
 		r.mu.Lock()
@@ -104,7 +104,7 @@ func levelOf(err error) slog.Level {
 // storeFailed counts and, once a minute, logs a failed call of the store.
 func (c *Collector) storeFailed(site, call string, err error) {
 	c.metrics.storeErrors.WithLabelValues(call).Inc()
-	if n, ok := c.rare.allow(call + site); ok {
+	if n, ok := c.rare.Allow(call + site); ok {
 		c.log.Error("store fails", "call", call, "site", site, "error", err, "times", n)
 	}
 }

@@ -46,7 +46,7 @@ func (r *runs) returned(started, now time.Time) bool {
 // is connected now, which says it in its own log and in its status. A message
 // that is lost is sent again with the next change.
 func (c *Collector) rival(w *worker) {
-	if n, ok := c.rare.allow("rival " + w.name()); ok {
+	if n, ok := c.rare.Allow("rival " + w.name()); ok {
 		c.log.Error("two devices have the name of one gateway and throw each other off the broker; one needs a name and a credential of its own",
 			"site", w.live.site.ID, "gateway", w.gateway, "times", n)
 	}

@@ -98,7 +98,7 @@ func (l *live) state(now time.Time) perron.Busyness {
 		b.Gates = append(b.Gates, c)
 	}
 	if !sane {
-		if n, ok := l.c.rare.allow("insane " + l.site.ID); ok {
+		if n, ok := l.c.rare.Allow("insane " + l.site.ID); ok {
 			l.c.log.Error("the estimate is not a number", "site", l.site.ID, "times", n)
 		}
 	} else if !measured.IsZero() {

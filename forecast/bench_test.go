@@ -5,38 +5,13 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"testing"
 	"time"
-)
 
-// shared finds the folder of public series beside the repository.
-func shared(t *testing.T, parts ...string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	path := filepath.Join(append([]string{dir, "..", "shared", "forecast-eval"}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("series are absent: %v", err)
-		}
-		t.Skipf("series are absent: %v", err)
-	}
-	return path
-}
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
+)
 
 func readCSV(t *testing.T, path string) []map[string]string {
 	t.Helper()
@@ -63,7 +38,7 @@ func readCSV(t *testing.T, path string) []map[string]string {
 // loadRows reads a public series.
 func loadRows(t *testing.T, name string) (rows []Row, open []bool) {
 	t.Helper()
-	for _, r := range readCSV(t, shared(t, "series", name+".csv")) {
+	for _, r := range readCSV(t, recordings.Path(t, "forecast-eval", "series", name+".csv")) {
 		when, err := time.Parse(time.DateTime, r["time"])
 		if err != nil {
 			t.Fatal(err)
@@ -89,14 +64,14 @@ func TestAgainstPeers(t *testing.T) {
 		T0       int            `json:"T0"`
 		Horizons map[string]int `json:"horizons"`
 	}
-	raw, err := os.ReadFile(shared(t, "meta.json"))
+	raw, err := os.ReadFile(recordings.Path(t, "forecast-eval", "meta.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(raw, &meta); err != nil {
 		t.Fatal(err)
 	}
-	peers := readCSV(t, shared(t, "peers.csv"))
+	peers := readCSV(t, recordings.Path(t, "forecast-eval", "peers.csv"))
 	var gPin, gMae, gBest, cells float64
 	for _, name := range []string{"calit2_in", "fremont", "bank_calls"} {
 		m := meta[name]

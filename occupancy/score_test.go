@@ -5,41 +5,15 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"sort"
 	"testing"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
 	"github.com/perrondrukte/perrondrukte/occupancy"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/simulate"
 )
-
-// recordings finds the folder of public recordings beside the repository.
-func recordings(t *testing.T, parts ...string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	path := filepath.Join(append([]string{dir, "..", "shared", "data"}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("recordings are absent: %v", err)
-		}
-		t.Skipf("recordings are absent: %v", err)
-	}
-	return path
-}
 
 func passages(t *testing.T, path string) []perron.Event {
 	t.Helper()
@@ -91,7 +65,7 @@ func (s *tally) String() string {
 // (stepfault). There are no opening hours and no reset; subtraction is off by
 // 28 vehicles here.
 func TestDriftingCounters(t *testing.T) {
-	truth := passages(t, recordings(t, "drift", "truth_events.csv"))
+	truth := passages(t, recordings.Path(t, "data", "drift", "truth_events.csv"))
 	for _, c := range []struct {
 		file     string
 		dwell    float64
@@ -112,7 +86,7 @@ func TestDriftingCounters(t *testing.T) {
 				}
 				c.from, c.to = 0, 1
 			}
-			seen := passages(t, recordings(t, "drift", c.file))
+			seen := passages(t, recordings.Path(t, "data", "drift", c.file))
 			e := occupancy.New(&perron.Site{ID: "drift", Bays: 80, TypicalDwell: c.dwell})
 			start := time.Date(2016, 10, 18, 0, 0, 0, 0, time.UTC)
 			var s tally

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -23,7 +24,7 @@ import (
 func TestCalIt2(t *testing.T) {
 	dir := t.TempDir()
 	recording := filepath.Join(dir, "recording.csv")
-	wantIn, wantOut := moveCalIt2(t, recordings(t, "calit2/inout_30min.csv"), recording)
+	wantIn, wantOut := moveCalIt2(t, recordings.Path(t, "data", "calit2/inout_30min.csv"), recording)
 	config := write(t, dir, "server.yaml", "data_dir: "+dir+"/data\nlisten: {http: \"127.0.0.1:0\", metrics: \"\"}\nbroker: {embedded: {listen: \"127.0.0.1:0\"}}\n"+`
 sites:
   - id: calit2

@@ -60,20 +60,6 @@ func needTool(t *testing.T, name, install string) string {
 	return ""
 }
 
-// recordings is the folder of the recorded traffic, which is not part of the
-// project.
-func recordings(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", "shared", "data", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		missing(t, "recorded traffic is absent: ../shared/data/"+name)
-	}
-	return path
-}
-
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {

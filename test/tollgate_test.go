@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
 	"github.com/perrondrukte/perrondrukte/store/influx/influxtest"
 )
 
@@ -164,7 +165,7 @@ func checkTollgate(t *testing.T, s *server, truth map[cell]int) {
 }
 
 func TestTollgate(t *testing.T) {
-	recording := recordings(t, "tollgate/passages.csv")
+	recording := recordings.Path(t, "data", "tollgate/passages.csv")
 	truth := tollgateTruth(t, recording)
 
 	t.Run("as it is", func(t *testing.T) {

@@ -34,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -141,7 +142,7 @@ func New(cfg Config) (*Broker, error) {
 		ClientNetWriteBufferSize: 4 << 10,
 	})
 	b.metrics = newMetrics(cfg.Registerer, b.server.Info)
-	if err := b.server.AddHook(&guard{broker: b, refused: newRarely(time.Minute)}, nil); err != nil {
+	if err := b.server.AddHook(&guard{broker: b, refused: rarely.New(time.Minute)}, nil); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	return b, nil
@@ -165,7 +166,7 @@ func (b *Broker) Listen() error {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
 	b.listener = &listener{
-		tcp: l, tls: b.cfg.TLS, refused: newRarely(time.Minute), log: b.cfg.Logger, metrics: b.metrics,
+		tcp: l, tls: b.cfg.TLS, refused: rarely.New(time.Minute), log: b.cfg.Logger, metrics: b.metrics,
 		login: b.cfg.LoginTimeout, most: b.cfg.MaxClients + b.cfg.MaxClients/4 + 16,
 		conns: make(map[net.Conn]struct{}),
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 )
 
 const (
@@ -33,7 +34,7 @@ var (
 type guard struct {
 	mochi.HookBase
 	broker     *Broker
-	refused    *rarely
+	refused    *rarely.Limiter
 	superseded sync.Map // *mochi.Client → struct{}, until it has left
 	asked      sync.Map // *mochi.Client → chan struct{}: whether it is still there
 }
@@ -155,7 +156,7 @@ func (g *guard) OnPublish(_ *mochi.Client, pk packets.Packet) (packets.Packet, e
 
 // OnPublishDropped hears of messages that a slow client did not fetch.
 func (g *guard) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
-	if n, ok := g.refused.allow("dropped " + cl.ID); ok {
+	if n, ok := g.refused.Allow("dropped " + cl.ID); ok {
 		g.broker.cfg.Logger.Warn("message dropped, the client reads too slowly", "client", cl.ID, "topic", pk.TopicName, "times", n)
 	}
 }
@@ -167,7 +168,7 @@ func (g *guard) refuse(reason string, cl *mochi.Client, args ...any) {
 	if len(args) == 2 && args[0] == "error" { // one that changes is told at once
 		key += fmt.Sprint(" ", args[1])
 	}
-	if n, ok := g.refused.allow(key); ok {
+	if n, ok := g.refused.Allow(key); ok {
 		args = append([]any{slog.String("reason", reason), slog.String("user", user), slog.String("remote", cl.Net.Remote), slog.Uint64("times", n)}, args...)
 		g.broker.cfg.Logger.Warn("broker refused a client", args...)
 	}
@@ -205,35 +206,4 @@ func clip(s string) string {
 		return s[:most] + "…"
 	}
 	return s
-}
-
-// rarely lets one line a period through for each key and counts the rest, so
-// that a hostile client cannot fill the log.
-type rarely struct {
-	period time.Duration
-	mu     sync.Mutex
-	last   map[string]time.Time
-	count  map[string]uint64
-}
-
-func newRarely(period time.Duration) *rarely {
-	return &rarely{period: period, last: make(map[string]time.Time), count: make(map[string]uint64)}
-}
-
-// allow says whether to log now, and how often it happened since the last line.
-func (r *rarely) allow(key string) (times uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	const most = 1000 // keys; user names come from outside
-	if _, known := r.last[key]; !known && len(r.last) >= most {
-		key = "others"
-	}
-	r.count[key]++
-	now := time.Now()
-	if last, known := r.last[key]; known && now.Sub(last) < r.period {
-		return 0, false
-	}
-	times = r.count[key]
-	r.last[key], r.count[key] = now, 0
-	return times, true
 }

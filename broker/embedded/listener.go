@@ -19,6 +19,8 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/system"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 )
 
 // listener accepts connections for the library. Its own listener gives a
@@ -32,7 +34,7 @@ type listener struct {
 	most    int
 	log     *slog.Logger
 	metrics *metrics
-	refused *rarely
+	refused *rarely.Limiter
 
 	mu     sync.Mutex
 	closed bool
@@ -132,7 +134,7 @@ func (l *listener) noHandshake(conn net.Conn, err error) {
 	default:
 		words = "it does not speak the same TLS"
 	}
-	if n, ok := l.refused.allow(words + " " + who); ok {
+	if n, ok := l.refused.Allow(words + " " + who); ok {
 		l.log.Warn("broker refused a client: "+words, "certificate", who, "remote", conn.RemoteAddr().String(), "error", err, "times", n)
 	}
 }

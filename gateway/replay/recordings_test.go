@@ -2,36 +2,19 @@ package replay
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// recording finds a real recording, which is kept beside the repository.
+// recording is the path of a real recording.
 func recording(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-	}
-	path := filepath.Join(dir, "..", "shared", "data", name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("the recording is absent: %v", err)
-		}
-		t.Skipf("the recording is absent: %v", err)
-	}
-	return path
+	return recordings.Path(t, "data", name)
 }
 
 func tollgates(path string) Config {

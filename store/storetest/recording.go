@@ -2,13 +2,12 @@ package storetest
 
 import (
 	"encoding/csv"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/recordings"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -17,7 +16,7 @@ import (
 // equal stamps, as three gateways, and compares counts by gate and day with the
 // file.
 func testRecording(t *testing.T, o Opener) {
-	f, err := os.Open(recording(t))
+	f, err := os.Open(recordings.Path(t, "data", "tollgate", "passages.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,32 +79,4 @@ func testRecording(t *testing.T, o Opener) {
 	if n := len(events(t, s, site, long, farAhead)); n != len(lines)-1 {
 		t.Errorf("%d events, the file has %d", n, len(lines)-1)
 	}
-}
-
-// recording finds the file beside the repository.
-func recording(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Fatal("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-	path := filepath.Join(dir, "..", "shared", "data", "tollgate", "passages.csv")
-	if _, err := os.Stat(path); err != nil {
-		msg := fmt.Sprintf("the recording ../shared/data/tollgate/passages.csv is absent: %v", err)
-		if os.Getenv("CI") == "true" {
-			t.Fatal(msg)
-		}
-		t.Skip(msg)
-	}
-	return path
 }
