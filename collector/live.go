@@ -246,8 +246,11 @@ func (l *live) run(ctx context.Context) {
 		if perron.DateOf(l.c.cfg.Now()) != l.day.date && !l.turn(ctx) {
 			return
 		}
+		if ctx.Err() != nil {
+			return
+		}
 		l.take()
-		wait := l.work()
+		wait := l.work(ctx)
 		if first {
 			close(l.ready)
 		}
@@ -285,6 +288,7 @@ func (l *live) read(ctx context.Context) error {
 	l.commits.Lock()
 	defer l.commits.Unlock()
 	l.loaded = false
+	alive := ctx
 	// Reading a day takes tens of milliseconds; a store that hangs must not hold
 	// up the commits for ever.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -325,7 +329,7 @@ func (l *live) read(ctx context.Context) error {
 		l.lose(loss)
 	}
 	l.act(l.actions.sorted())
-	l.rebuild()
+	l.rebuild(alive)
 	// The samples that were not taken while nobody collected.
 	l.mending = mending{}
 	l.mend(mendLoaded)
@@ -345,7 +349,7 @@ func (l *live) turn(ctx context.Context) bool {
 		g.base, g.off, g.notes = baseOf(&g.status), time.Time{}, nil
 	}
 	l.act(l.actions.sorted())
-	l.rebuild()
+	l.rebuild(ctx)
 	return true
 }
 
@@ -416,7 +420,7 @@ func (l *live) newEstimator() Estimator {
 }
 
 // rebuild runs a fresh estimator through the day.
-func (l *live) rebuild() {
+func (l *live) rebuild(ctx context.Context) {
 	began := time.Now()
 	l.day.merge()
 	l.est = l.newEstimator()
@@ -429,7 +433,10 @@ func (l *live) rebuild() {
 			recounts = recounts[1:]
 		}
 	}
-	for _, e := range l.day.events {
+	for i, e := range l.day.events {
+		if i%1000 == 0 && ctx.Err() != nil {
+			return // nobody will ask, and a long day takes seconds
+		}
 		until(e.Time)
 		l.est.Observe(e)
 		l.newest = e.Time
@@ -502,7 +509,7 @@ func (l *live) lose(loss store.Loss) {
 }
 
 // work does what is due and returns how long nothing is.
-func (l *live) work() time.Duration {
+func (l *live) work(ctx context.Context) time.Duration {
 	now := time.Now()
 	if l.pace.urgent && !now.Before(l.pace.rebuild) || !l.pace.heal.IsZero() && !now.Before(l.pace.heal) {
 		if l.day.full {
@@ -511,7 +518,10 @@ func (l *live) work() time.Duration {
 			}
 			l.pace.urgent, l.pace.heal = false, time.Time{}
 		} else {
-			l.rebuild()
+			l.rebuild(ctx)
+			if ctx.Err() != nil {
+				return 0 // half a day would be published
+			}
 		}
 		now = time.Now()
 	}

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -85,7 +86,7 @@ func (l *live) studyDay(ctx context.Context, d perron.Date) error {
 	est := l.learner.New()
 	n := 0
 	for rec, err := range l.c.cfg.Store.Events(ctx, l.site.ID, d.Start(), d.End()) {
-		if err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return err
 		}
 		for len(recounts) > 0 && recounts[0].At.Before(rec.Time) {
