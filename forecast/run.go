@@ -400,6 +400,11 @@ func hours(quarters []slotRun, today perron.Date) []perron.Slot {
 		var sum [paths]float64
 		some := false
 		for ; i < len(quarters) && perron.Hour.Start(quarters[i].Start).Equal(start); i++ {
+			if h.Level == perron.Closed && quarters[i].Level != perron.Closed {
+				// An hour in the middle of which the gates open is not closed.
+				h = quarters[i].Slot
+				h.Start, h.Minutes = start, 60
+			}
 			if a := quarters[i].arrivals; a != nil {
 				some = true
 				for p, v := range a {
