@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // A disk knows what of a process's files would be left after a power cut.
@@ -142,12 +143,30 @@ func (d *disk) fail(r *rand.Rand) (risk, gone int, err error) {
 		}
 		left, at, lost := remains(old, now, r)
 		risk, gone = risk+at, gone+lost
-		if err := os.WriteFile(path, left, 0o600); err != nil {
+		err := overwrite(path, left)
+		if errors.Is(err, syscall.ENOSPC) {
+			// A full disk has no room for what the file was before it shrank.
+			err = overwrite(path, now)
+		}
+		if err != nil {
 			return risk, gone, err
 		}
 	}
 	d.durable, err = d.read()
 	return risk, gone, err
+}
+
+// overwrite writes in place: what is on a full disk stays there.
+func overwrite(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, f.Close())
 }
 
 func pages(n int) int { return (n + page - 1) / page }
