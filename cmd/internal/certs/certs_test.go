@@ -174,6 +174,9 @@ func TestFiles_areReadAgain(t *testing.T) {
 	if name, auth := shown(); name != "a" || auth != tls.NoClientCert {
 		t.Errorf("%s, %v", name, auth)
 	}
+	if log.Len() > 0 {
+		t.Errorf("nothing has changed, and it says %s", &log)
+	}
 	put("cert.pem", certB)
 	if name, _ := shown(); name != "a" || !strings.Contains(log.String(), "cannot be used; the one before stays") {
 		t.Errorf("half of a renewal: %s is shown\n%s", name, &log)

@@ -33,10 +33,17 @@ type Files struct {
 	told     time.Time      // that the certificate shown has expired
 }
 
-// A stamp is how a change of a file is noticed.
-type stamp struct {
-	size int64
-	at   time.Time
+// A stamp is how a change of a file is noticed; nil when there is none.
+type stamp struct{ fs.FileInfo }
+
+// is says whether a file is as it was. Two writes within a tick of the kernel's
+// clock have the same time, but a file that is put in place of another is
+// another.
+func (s stamp) is(o stamp) bool {
+	if s.FileInfo == nil || o.FileInfo == nil {
+		return s.FileInfo == nil && o.FileInfo == nil
+	}
+	return os.SameFile(s.FileInfo, o.FileInfo) && s.Size() == o.Size() && s.ModTime().Equal(o.ModTime())
 }
 
 // lookEvery is how often files are looked at, at most.
@@ -87,7 +94,7 @@ func (f *Files) readPool() (*x509.CertPool, error) {
 func (f *Files) stat() (out [3]stamp) {
 	for i, path := range []string{f.certFile, f.keyFile, f.authority} {
 		if info, err := os.Stat(path); err == nil {
-			out[i] = stamp{info.Size(), info.ModTime()}
+			out[i] = stamp{info}
 		}
 	}
 	return out
@@ -100,10 +107,7 @@ func (f *Files) refresh() {
 	}
 	f.looked = time.Now()
 	stamps := f.stat()
-	if stamps == f.stamps {
-		return
-	}
-	if stamps[0] != f.stamps[0] || stamps[1] != f.stamps[1] {
+	if !stamps[0].is(f.stamps[0]) || !stamps[1].is(f.stamps[1]) {
 		pair, err := f.readPair()
 		if err != nil {
 			// A renewal writes one file after the other: until both are there, they
@@ -115,7 +119,7 @@ func (f *Files) refresh() {
 			f.log.Info("the broker's certificate was read anew; it " + words)
 		}
 	}
-	if stamps[2] != f.stamps[2] {
+	if !stamps[2].is(f.stamps[2]) {
 		pool, err := f.readPool()
 		if err != nil {
 			f.log.Warn("the certificate authority has changed and cannot be used; the one before stays", "error", err)
