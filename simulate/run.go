@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // A visit is a vehicle in seconds after the start of the day.
@@ -25,6 +27,7 @@ type stepKind uint8
 const (
 	closing stepKind = iota
 	opening
+	lanes // some close or open again
 	leave
 	served // through the entrance
 	renege
@@ -34,7 +37,7 @@ const (
 type step struct {
 	at   float64
 	kind stepKind
-	id   int // vehicle or span
+	id   int // vehicle or span; how many lanes more
 }
 
 type steps []step
@@ -105,6 +108,17 @@ func newRun(y *Yard, r *rand.Rand, spans []span) *run {
 	return s
 }
 
+// closeLanes plans what staff do with the lanes on a day.
+func (s *run) closeLanes(closings []LaneClosing, d perron.Date) {
+	start := d.Start()
+	all := s.lanes
+	for _, c := range closings {
+		n := min(max(0, c.Lanes), all)
+		s.pending = append(s.pending,
+			step{d.At(c.From).Sub(start).Seconds(), lanes, -n}, step{d.At(c.Until).Sub(start).Seconds(), lanes, n})
+	}
+}
+
 // entranceTime is the median number of seconds that it takes one vehicle to
 // be let in.
 const entranceTime = 11
@@ -156,6 +170,8 @@ func (s *run) take(e step) {
 		// After closing time staff see everyone out within a quarter of an hour.
 		v.left = math.Max(e.at+30, math.Min(e.at+math.Max(stay, 60), s.closes+60+840*s.rand.Float64()))
 		heap.Push(&s.pending, step{v.left, leave, e.id})
+	case lanes:
+		s.lanes += e.id
 	case leave:
 		s.inside--
 	}

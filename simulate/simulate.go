@@ -40,9 +40,18 @@ type Yard struct {
 	// day, for which luck, uniform from 0 to 1, is theirs; nil lets everybody
 	// come as they had in mind. It must be a function of its arguments.
 	Divert func(arrives time.Time, luck float64) time.Time
+	// Closings are the times of every day at which staff close lanes.
+	Closings []LaneClosing
 	// EntrySensor and ExitSensor report the passages; empty means main-in and
 	// main-out.
 	EntrySensor, ExitSensor string
+}
+
+// A LaneClosing takes lanes out of use from one time of the day to another.
+// Without any lane nobody is let in.
+type LaneClosing struct {
+	From, Until perron.TimeOfDay
+	Lanes       int
 }
 
 // Dwell is how long vehicles stay: log-normal, and longer when it is full.
@@ -96,6 +105,7 @@ func (y *Yard) Day(d perron.Date) Day {
 	periods := y.spans(d)
 	run := newRun(y, y.rand(d, "yard"), periods)
 	run.arrivals = y.arrivals(d, periods)
+	run.closeLanes(y.Closings, d)
 	run.all()
 	day.Vehicles = run.report(start)
 	day.Truth = run.truth(start, end)

@@ -212,3 +212,37 @@ func BenchmarkYear(b *testing.B) {
 		}
 	}
 }
+
+// Staff close the only lane over noon: nobody is let in meanwhile, the queue
+// grows, and who comes in between waits until it opens again.
+func TestLaneClosing(t *testing.T) {
+	s := site(24)
+	d := date("2026-05-16")
+	y := &simulate.Yard{Site: s, Seed: 1, Visits: 400, Closings: []simulate.LaneClosing{{From: 12 * 60, Until: 12*60 + 40, Lanes: 1}}}
+	from, until := d.At(12*60), d.At(12*60+40)
+	day := y.Day(d)
+	for _, v := range day.Vehicles {
+		// Who was at the entrance already is let through.
+		if v.Entered.After(from.Add(time.Minute)) && v.Entered.Before(until) {
+			t.Errorf("%s entered through a closed lane", v.Entered.Sub(from))
+		}
+	}
+	var before, after int
+	for _, tr := range day.Truth {
+		if tr.At.Equal(from) {
+			before = tr.Queue
+		}
+		if tr.At.Equal(until) {
+			after = tr.Queue
+		}
+		if open := until.Sub(tr.At).Minutes(); !tr.At.Before(from.Add(time.Minute)) && tr.At.Before(until) && tr.Wait < open {
+			t.Errorf("%s: a wait of %.1f minutes, while the lane opens in %.0f", tr.At.Sub(from), tr.Wait, open)
+		}
+	}
+	if after < before+5 {
+		t.Errorf("%d queue before and %d after 40 minutes", before, after)
+	}
+	if open := (&simulate.Yard{Site: s, Seed: 1, Visits: 400}).Day(d); len(open.Vehicles) != len(day.Vehicles) {
+		t.Errorf("%d come, and %d where no lane closes", len(day.Vehicles), len(open.Vehicles))
+	}
+}

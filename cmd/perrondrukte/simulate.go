@@ -15,15 +15,17 @@ import (
 
 type simulateCmd struct {
 	configFlag
-	Site    string  `placeholder:"ID" help:"Which site of the configuration; the first by default."`
-	Days    int     `required:"" placeholder:"N" help:"How many days."`
-	From    string  `default:"2026-03-02" placeholder:"DATE" help:"The first day (${default})."`
-	Seed    uint64  `default:"1" help:"Another seed is another luck and another weather (${default})."`
-	Visits  float64 `placeholder:"N" help:"Mean number of vehicles on an open Saturday; by default so many that a queue forms around noon."`
-	MissIn  float64 `default:"0.02" placeholder:"PART" help:"Part of the entries that is missed (${default})."`
-	MissOut float64 `default:"0.05" placeholder:"PART" help:"Part of the exits that is missed (${default})."`
-	Double  float64 `default:"0.01" placeholder:"PART" help:"Part of the passages that is counted twice (${default})."`
-	Out     string  `required:"" placeholder:"DIR" help:"Folder for events.csv and truth.csv."`
+	Site    string   `placeholder:"ID" help:"Which site of the configuration; the first by default."`
+	Days    int      `required:"" placeholder:"N" help:"How many days."`
+	From    string   `default:"2026-03-02" placeholder:"DATE" help:"The first day (${default})."`
+	Seed    uint64   `default:"1" help:"Another seed is another luck and another weather (${default})."`
+	Visits  float64  `placeholder:"N" help:"Mean number of vehicles on an open Saturday; by default so many that a queue forms around noon."`
+	MissIn  float64  `default:"0.02" placeholder:"PART" help:"Part of the entries that is missed (${default})."`
+	MissOut float64  `default:"0.05" placeholder:"PART" help:"Part of the exits that is missed (${default})."`
+	Double  float64  `default:"0.01" placeholder:"PART" help:"Part of the passages that is counted twice (${default})."`
+	Bounce  float64  `placeholder:"PART" help:"Part of the passages that a bouncing contact counts again within a quarter of a second."`
+	Lanes   []string `name:"close-lane" placeholder:"FROM-UNTIL" help:"A time of every day at which staff close a lane, like 12:00-13:30; as often as lanes are closed."`
+	Out     string   `required:"" placeholder:"DIR" help:"Folder for events.csv and truth.csv."`
 }
 
 // maxSimulated is how many days may be asked for: ten years.
@@ -47,14 +49,23 @@ func (c *simulateCmd) Run(e *env) (err error) {
 	for _, p := range []struct {
 		flag string
 		v    float64
-	}{{"miss-in", c.MissIn}, {"miss-out", c.MissOut}, {"double", c.Double}} {
+	}{{"miss-in", c.MissIn}, {"miss-out", c.MissOut}, {"double", c.Double}, {"bounce", c.Bounce}} {
 		if !(p.v >= 0 && p.v <= 1) {
 			return fmt.Errorf("--%s %v: want a part between 0 and 1", p.flag, p.v)
 		}
 	}
 	y := &simulate.Yard{
 		Site: site, Seed: c.Seed, Visits: c.Visits,
-		Faults: simulate.Faults{MissIn: c.MissIn, MissOut: c.MissOut, Double: c.Double},
+		Faults: simulate.Faults{MissIn: c.MissIn, MissOut: c.MissOut, Double: c.Double, Bounce: c.Bounce},
+	}
+	for _, text := range c.Lanes {
+		from, until, _ := strings.Cut(text, "-")
+		f, errFrom := perron.ParseTimeOfDay(from)
+		u, errUntil := perron.ParseTimeOfDay(until)
+		if errFrom != nil || errUntil != nil || f >= u {
+			return fmt.Errorf("--close-lane %q: want two times of a day like 12:00-13:30", text)
+		}
+		y.Closings = append(y.Closings, simulate.LaneClosing{From: f, Until: u, Lanes: 1})
 	}
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return fmt.Errorf("make the folder for the simulation: %w", err)
