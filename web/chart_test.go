@@ -201,6 +201,14 @@ func TestWeek(t *testing.T) {
 	if d := v.Days[0]; d.Full != "Vandaag" || !d.Today || len(d.Bars) != 8 || d.Cell(11).Level != "Zeer druk" || d.Cell(20).Mark != "" {
 		t.Errorf("today: %+v", d)
 	}
+	// Hours that are over are shown as measured, the others as expected.
+	classes := ""
+	for _, b := range v.Days[0].Bars {
+		classes += strings.Fields(b.Class)[0]
+	}
+	if classes != "mmeeeeee" {
+		t.Errorf("today's hours are %q", classes)
+	}
 	if d := v.Days[1]; d.Full != "Morgen" || !d.Closed || d.Summary != "Gesloten." {
 		t.Errorf("Sunday: %+v", d)
 	}

@@ -87,6 +87,9 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 		if perron.DateOf(s.Start) != d || s.Level == perron.Closed || !openWithin(&site.Hours, s) {
 			continue
 		}
+		if m, ok := measuredIn(f, s); ok {
+			s = &m
+		}
 		hour := s.Start.In(perron.Amsterdam).Hour()
 		class, word := kindOf(s)
 		x := float64(hour-first) * 100 / n
@@ -96,6 +99,22 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 	}
 	v.Summary = summary(w, clip(slots, site.Hours.Periods(d)))
 	return v
+}
+
+// measuredIn is an hour that is over as it was measured: as its first quarter
+// that was, since a forecast of an hour, too, is that of its first quarter.
+func measuredIn(f *perron.Forecast, hour *perron.Slot) (perron.Slot, bool) {
+	end := hour.Start.Add(time.Duration(hour.Minutes) * time.Minute)
+	if end.After(f.Origin) {
+		return perron.Slot{}, false
+	}
+	for _, s := range f.Measured {
+		if class, _ := kindOf(&s); class == "m" && s.Open && !s.Start.Before(hour.Start) && s.Start.Before(end) {
+			s.Start, s.Minutes = hour.Start, hour.Minutes
+			return s, true
+		}
+	}
+	return perron.Slot{}, false
 }
 
 // openWithin says whether the site is open at any time in the slot: with a
