@@ -570,6 +570,14 @@ func TestScreen(t *testing.T) {
 				t.Errorf("with %d inputs a line of %d: %q", n, w, l)
 			}
 		}
+		if got := strings.Contains(strings.Join(lines, ""), "EDGES  "); got != (n > 0) {
+			t.Errorf("with %d inputs edges are shown: %t", n, got)
+		}
+		v.Inputs, v.Edges, v.Verdicts = nil, nil, nil // devices that count by themselves
+		all := strings.Join(render(v), "\n")
+		if lines := strings.Count(all, "\n") + 1; lines != rows || strings.Contains(all, "EDGES  ") || strings.Count(all, "sensor-") < min(n, 18) {
+			t.Errorf("%d counters on %d lines:\n%s", n, lines, all)
+		}
 		if n == 3 {
 			t.Log("\n" + strings.Join(lines, "\n"))
 		}

@@ -99,8 +99,14 @@ func render(v view) []string {
 		}
 	}
 	add(reverse, "%-80s", "SENSOR            NOW          IN     OUT   HEALTH    LAST EVENT")
-	n := len(v.Sensors)
-	for _, s := range v.Sensors[:shown(n, maxSensors)] {
+	// Where devices count by themselves there are no edges, and the room is the
+	// sensors'.
+	edges := len(v.Inputs) > 0 || len(v.Edges) > 0 || len(v.Verdicts) > 0
+	n, most := len(v.Sensors), maxSensors
+	if !edges {
+		most = rows - 1 - len(out)
+	}
+	for _, s := range v.Sensors[:shown(n, most)] {
 		now, style := "free", ""
 		if s.Active {
 			now = "■ active"
@@ -114,11 +120,13 @@ func render(v view) []string {
 		}
 		add(style, "%-16s  %-8s %6d  %6d   %-8s  %s", s.Sensor, now, s.In, s.Out, s.Health, last)
 	}
-	if n > maxSensors {
-		add("", "and %d more sensors", n-shown(n, maxSensors))
+	if n > most {
+		add("", "and %d more sensors", n-shown(n, most))
 	}
 	// Edges on the left, what the sensors made of them on the right.
-	add(reverse, "%-40s%-40s", "EDGES  ▲ active  ▼ free", "VERDICTS, newest first")
+	if edges {
+		add(reverse, "%-40s%-40s", "EDGES  ▲ active  ▼ free", "VERDICTS, newest first")
+	}
 	for i := 1; len(out) < rows-1; i++ {
 		left, right := "", ""
 		if i <= len(v.Edges) {

@@ -21,12 +21,13 @@ import (
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/gpio"
+	"github.com/perrondrukte/perrondrukte/gateway/modbus"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 type selftestCmd struct {
 	Config string        `required:"" placeholder:"FILE" help:"The gateway's YAML file."`
-	For    time.Duration `help:"How long every input is looked at." default:"2s"`
+	For    time.Duration `help:"How long every input or counter is looked at." default:"2s"`
 }
 
 // What is fit, and what is just good to know.
@@ -122,10 +123,6 @@ func serviceView(ctx context.Context, g *config.Gateway) (*gateway.View, error) 
 }
 
 func (c *selftestCmd) wiring(ctx context.Context, r *report, g *config.Gateway, p parts, service *gateway.View) {
-	if len(p.pins) == 0 {
-		r.note("the driver %s has no pins to test; perron-gateway watch shows what it sees", g.Source.Driver)
-		return
-	}
 	if service != nil {
 		for _, s := range service.Sensors {
 			if s.Health != perron.SensorOK && s.Health != perron.SensorFinished {
@@ -133,8 +130,47 @@ func (c *selftestCmd) wiring(ctx context.Context, r *report, g *config.Gateway, 
 			}
 		}
 	}
+	if m, ok := p.source.(*modbus.Source); ok {
+		if service != nil {
+			r.note("the running gateway asks the counters; to ask them from here, stop it first")
+			for _, s := range service.Sensors {
+				if s.Health == perron.SensorOK {
+					r.ok("sensor %s: the running gateway counted %d in and %d out since its start", s.Sensor, s.In, s.Out)
+				}
+			}
+			return
+		}
+		for _, f := range m.Examine(ctx, c.For) {
+			sayCounter(r, f, c.For)
+		}
+		return
+	}
+	if len(p.pins) == 0 {
+		r.note("the driver %s has no pins to test; perron-gateway watch shows what it sees", g.Source.Driver)
+		return
+	}
 	for _, f := range gpio.Examine(ctx, p.pins, c.For) {
 		sayInput(r, f, c.For, service)
+	}
+}
+
+// sayCounter says what was found of a counter in a while.
+func sayCounter(r *report, f modbus.Finding, d time.Duration) {
+	table := "holding"
+	if f.Input {
+		table = "input"
+	}
+	name := fmt.Sprintf("sensor %s, %s: unit %d, %s register %d on %s", f.Sensor, f.Kind, f.Unit, table, f.Address, f.Bus)
+	switch {
+	case f.Err != nil && f.Hint != "":
+		r.wrong("%s: %v; look at %s", name, f.Err, f.Hint)
+	case f.Err != nil:
+		r.wrong("%s: %v", name, f.Err)
+	case float64(f.Counted) > chatters*d.Seconds():
+		r.wrong("%s: went from %d to %d in %s, which no gate does: another register, the halves in the wrong order (first), or a contact that chatters",
+			name, f.Value-f.Counted, f.Value, d)
+	default:
+		r.ok("%s: shows %d, counted %d in %s, answers in %s", name, f.Value, f.Counted, d, short(f.Took))
 	}
 }
 

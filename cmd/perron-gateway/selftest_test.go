@@ -22,7 +22,9 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/gpio"
+	"github.com/perrondrukte/perrondrukte/gateway/modbus"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // selftest runs the program and returns what it says, and its exit status.
@@ -100,10 +102,22 @@ func TestSelftest(t *testing.T) {
 		{"certificate ends", url + `"`, "ssl://" + l.Addr().String() + `", ca_file: ca.pem`, 1, []string{"WRONG TLS: the server's certificate ends in 4 days", "WRONG the server refuses"}},
 		{"other authority", url + `"`, "ssl://" + l.Addr().String() + `", ca_file: other.pem`, 1, []string{"WRONG no TLS:", "broker.ca_file"}},
 		{"no pins", "", "", 1, []string{"WRONG input a (NOSUCHPIN)"}},
+		{"no counter", "", "", 1, []string{"WRONG sensor main, in: unit 3, input register 12 on tcp://127.0.0.1:1: open tcp://127.0.0.1:1:", "connection refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := strings.Replace(string(text), c.old, c.new, 1)
-			if c.name == "no pins" {
+			switch c.name {
+			case "no counter":
+				config = fmt.Sprintf(`
+site: poort
+gateway: poort-1
+data_dir: data
+broker: {url: %q, password: secret}
+source:
+  driver: modbus
+  modbus: {buses: [{url: "tcp://127.0.0.1:1", counters: [{sensor: main, direction: in, unit: 3, register: input, address: 12, bits: 32, first: high}]}]}
+`, url)
+			case "no pins":
 				config = fmt.Sprintf(`
 site: poort
 gateway: poort-1
@@ -157,10 +171,17 @@ func TestSelftestWords(t *testing.T) {
 	b.ID = "b"
 	other := in
 	other.ID = "c"
+	counter := modbus.Finding{Counter: modbus.Counter{Sensor: "main", Kind: perron.In, Unit: 3, Address: 12, Bits: 32}, Bus: "rtu:///dev/ttyUSB0", Value: 5123, Counted: 2, Took: 4 * time.Millisecond}
+	mute, wild := counter, counter
+	mute.Err, mute.Hint = errors.New("request timed out"), "the unit's number"
+	wild.Value, wild.Counted = 70_659, 65_536
 	for _, c := range []struct {
 		say  func(*report)
 		want string
 	}{
+		{func(r *report) { sayCounter(r, counter, time.Second) }, "ok    sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: shows 5123, counted 2 in 1s, answers in 4 ms"},
+		{func(r *report) { sayCounter(r, mute, time.Second) }, "WRONG sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: request timed out; look at the unit's number"},
+		{func(r *report) { sayCounter(r, wild, time.Second) }, "WRONG sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: went from 5123 to 70659 in 1s, which no gate does"},
 		{func(r *report) {
 			sayInput(r, gpio.Finding{Input: in, Chip: "/dev/gpiochip0", PullSet: true, Edges: 2}, time.Second, nil)
 		}, "ok    input a (GPIO17) on /dev/gpiochip0: present, pull up, now free, 2 edges in 1s"},

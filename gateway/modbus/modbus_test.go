@@ -449,3 +449,47 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestExamine(t *testing.T) {
+	d := startDevice(t, "any")
+	d.do("set 1 holding 7 32 high 65530")
+	d.do("set 1 input 9 16 high 65535") // about to go round
+	d.do("mute 2 yes")
+	counter := func(sensor string, unit uint8, input bool, address uint16, bits int) Counter {
+		return Counter{Sensor: sensor, Kind: perron.In, Unit: unit, Input: input, Address: address, Bits: bits}
+	}
+	buses := []Bus{{URL: "tcp://" + d.Addr, Timeout: 150 * time.Millisecond, Counters: []Counter{
+		counter("a", 1, false, 7, 32), counter("b", 1, true, 9, 16), counter("c", 1, true, 7, 16), counter("d", 2, true, 7, 16),
+	}}}
+	s, err := New(buses, time.Now, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan []Finding)
+	go func() { found <- s.Examine(t.Context(), 300*time.Millisecond) }()
+	added := uint64(0)
+	var got []Finding
+	for got == nil {
+		select {
+		case got = <-found:
+		default:
+			d.do("add 1 holding 7 32 high 1")
+			d.do("add 1 input 9 16 high 1")
+			added++
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	for _, f := range got[:2] {
+		if f.Err != nil || f.Counted == 0 || f.Counted > added || f.Took <= 0 {
+			t.Errorf("%s: %+v of %d", f.Sensor, f, added)
+		}
+	}
+	if v := got[0].Value; v <= 65530 || v > 65530+added {
+		t.Errorf("shows %d", v)
+	}
+	for i, want := range []string{"the address", "the unit's number"} {
+		if f := got[2+i]; f.Err == nil || !strings.HasPrefix(f.Hint, want) {
+			t.Errorf("%s: %v, hint %q", f.Sensor, f.Err, f.Hint)
+		}
+	}
+}
