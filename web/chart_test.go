@@ -194,6 +194,9 @@ func TestWeek(t *testing.T) {
 	site := fixtureSites()[0]
 	now := civil("2026-05-09 11:20")
 	f := fixtureForecast(site, 1, now, now)
+	for i := range 12 { // until 12:00, the hour that is running included
+		f.Hours[i].Basis = perron.Typical
+	}
 	v := viewWeek(w, site, &f, now)
 	if len(v.Days) != 7 || len(v.Hours) != 9 || v.Hours[0] != 8 {
 		t.Fatalf("%d days, hours %v", len(v.Days), v.Hours)
@@ -201,7 +204,7 @@ func TestWeek(t *testing.T) {
 	if d := v.Days[0]; d.Full != "Vandaag" || !d.Today || len(d.Bars) != 8 || d.Cell(11).Level != "Zeer druk" || d.Cell(20).Mark != "" {
 		t.Errorf("today: %+v", d)
 	}
-	// Hours that are over are shown as measured, the others as expected.
+	// Hours that are over are shown as measured, the running one as its quarter.
 	classes := ""
 	for _, b := range v.Days[0].Bars {
 		classes += strings.Fields(b.Class)[0]

@@ -87,8 +87,8 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 		if perron.DateOf(s.Start) != d || s.Level == perron.Closed || !openWithin(&site.Hours, s) {
 			continue
 		}
-		if m, ok := measuredIn(f, s); ok {
-			s = &m
+		if t, ok := todayIn(f, s); ok {
+			s = &t
 		}
 		hour := s.Start.In(perron.Amsterdam).Hour()
 		class, word := kindOf(s)
@@ -101,15 +101,17 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 	return v
 }
 
-// measuredIn is an hour that is over as it was measured: as its first quarter
-// that was, since a forecast of an hour, too, is that of its first quarter.
-func measuredIn(f *perron.Forecast, hour *perron.Slot) (perron.Slot, bool) {
+// todayIn is an hour of today that has begun: as the quarter that is running,
+// and when it is over as its first quarter that was measured, since a forecast
+// of an hour, too, is that of its first quarter.
+func todayIn(f *perron.Forecast, hour *perron.Slot) (perron.Slot, bool) {
 	end := hour.Start.Add(time.Duration(hour.Minutes) * time.Minute)
+	from := f.Measured
 	if end.After(f.Origin) {
-		return perron.Slot{}, false
+		from = f.Quarters[:min(1, len(f.Quarters))]
 	}
-	for _, s := range f.Measured {
-		if class, _ := kindOf(&s); class == "m" && s.Open && !s.Start.Before(hour.Start) && s.Start.Before(end) {
+	for _, s := range from {
+		if s.Level.Rank() > 0 && s.Open && !s.Start.Before(hour.Start) && s.Start.Before(end) && !s.Start.After(f.Origin) {
 			s.Start, s.Minutes = hour.Start, hour.Minutes
 			return s, true
 		}
