@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -39,6 +40,7 @@ type Model struct {
 	fresh   bool                     // weather or patterns are newer than the series
 
 	queues  map[int64]float64 // vehicles waiting at the start of a quarter, by its Unix time
+	longest float64           // of them, nearly; 0 where too few are known
 	typical map[int][]perron.Slot
 	luck    [][]float64
 }
@@ -102,11 +104,35 @@ func (m *Model) remember(at time.Time, queue float64) {
 
 // onRoad is a queue as it can be: what is twice as long as the road is none.
 func (m *Model) onRoad(queue float64) float64 {
-	room := 60.0
+	return math.Max(0, math.Min(2*m.road(), queue))
+}
+
+// road is how many vehicles fit before the public road, as the site says.
+func (m *Model) road() float64 {
 	if m.site.RoadSpace > 0 {
-		room = float64(m.site.RoadSpace)
+		return float64(m.site.RoadSpace)
 	}
-	return math.Max(0, math.Min(2*room, queue))
+	return 60
+}
+
+// room is how long a queue can become: as long as the road, or longer where
+// longer queues are remembered, since a public road does not end there.
+func (m *Model) room() float64 { return math.Max(m.road(), m.longest) }
+
+// noteLongest keeps the length that one queue in fifty was beyond.
+func (m *Model) noteLongest() {
+	const enough = 20 // quarters of an hour
+	var some []float64
+	for _, q := range m.queues {
+		if q >= someQueue {
+			some = append(some, q)
+		}
+	}
+	m.longest = 0
+	if len(some) >= enough {
+		slices.Sort(some)
+		m.longest = some[len(some)*49/50]
+	}
 }
 
 // Refit learns from history: quarter-hour counts with gates summed. Between
@@ -144,6 +170,7 @@ func (m *Model) Refit(history []perron.Count) {
 	m.dropGaps()
 	m.noteSeen()
 	m.forgetQueues(first)
+	m.noteLongest()
 	m.forgetWeather()
 	m.build()
 	m.train()

@@ -65,9 +65,11 @@ type slotRun struct {
 type flow struct{ inside, queue float64 }
 
 // step lets a part of those inside leave, and then as many in as have come
-// and fit, by bays and by what the lanes can do.
+// and fit, by bays and by what the lanes can do. A queue does not grow beyond
+// its room.
 func (f *flow) step(leave, arrivals, bays, lanes, room float64) {
 	f.inside -= f.inside * leave
+	room = math.Max(room, f.queue)
 	f.queue += arrivals
 	let := min(f.queue, max(0, bays-f.inside), lanes)
 	f.queue = min(f.queue-let, room)
@@ -161,10 +163,7 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 	}
 	bays, lanes := float64(max(1, m.site.Bays)), float64(max(1, m.site.Lanes))
 	rate := math.Min(capacity, lanes*4)
-	room := 60.0
-	if m.site.RoadSpace > 0 {
-		room = float64(m.site.RoadSpace)
-	}
+	room := m.room()
 	// The part of those inside that leaves in a step, so that a full yard lets
 	// through what it does in truth; the rate of a path is a little off from the
 	// one that is known.

@@ -40,8 +40,8 @@ type Scorer struct {
 }
 
 type dayTally [6]struct {
-	arrivals, wait tally
-	idle           int
+	arrivals, wait   tally
+	idle, unforeseen int
 }
 
 // A tally sums up pairs of a forecast and its truth.
@@ -92,7 +92,11 @@ func (s *Scorer) Forecast(f *perron.Forecast) {
 	}
 }
 
-// pair compares a slot with its truth, if that is known.
+// pair compares a slot with its truth, if that is known. Whether a wait counts
+// is decided by what was said, never by what came: intervals that hold as often
+// as they should do not hold on the days that are picked because they turned
+// out badly (Lerch and others, "Forecaster's Dilemma: Extreme Events and
+// Forecast Evaluation", Statistical Science 32, 2017).
 func (s *Scorer) pair(h int, v *perron.Slot) {
 	d := perron.DateOf(v.Start)
 	day := s.days[d]
@@ -110,10 +114,14 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 		t.arrivals.add(v.Arrivals, came)
 	}
 	if wait, ok := s.waits[v.Start.Unix()]; ok {
-		if wait < aWait && v.Wait.High < aWait {
-			t.idle++
-		} else {
+		switch {
+		case v.Wait.High >= aWait:
 			t.wait.add(v.Wait, wait)
+		case v.Wait.High < aWait: // and not NaN
+			t.idle++
+			if wait >= aWait {
+				t.unforeseen++
+			}
 		}
 	}
 }
@@ -169,7 +177,7 @@ func (s *Scorer) Score(now time.Time) perron.Score {
 	total, days := s.between(from, today)
 	out.Days = days
 	for h, upTo := range horizons {
-		v := perron.HorizonScore{UpTo: upTo, Minutes: slotMinutes, Idle: total[h].idle}
+		v := perron.HorizonScore{UpTo: upTo, Minutes: slotMinutes, Idle: total[h].idle, Unforeseen: total[h].unforeseen}
 		if h > 0 {
 			v.Over = horizons[h-1]
 		}
@@ -203,7 +211,8 @@ func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
 			sum[h].arrivals.sum(&day[h].arrivals)
 			sum[h].wait.sum(&day[h].wait)
 			sum[h].idle += day[h].idle
-			some = some || day[h].arrivals.n > 0 || day[h].wait.n > 0
+			sum[h].unforeseen += day[h].unforeseen
+			some = some || day[h].arrivals.n > 0 || day[h].wait.n > 0 || day[h].idle > 0
 		}
 		if some {
 			days++
@@ -217,8 +226,9 @@ func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
 // times what it was, or the 80 % interval holds less than 65 % or more than 95 %.
 // Waits: the error is more than 1.6 times and 3 minutes above what it was, or
 // the interval holds less than 60 %; more than 80 % is no fault there, where
-// many waits are short. Once worse it stays so until it is clearly within these
-// bounds.
+// many waits are short. And of the slots for which no wait was held possible
+// more than a fifth had one; a tenth should be the most. Once worse it stays so
+// until it is clearly within these bounds.
 func isWorse(recent, before *dayTally, was bool) bool {
 	const enough = 100 // pairs
 	slack, margin := 1.0, 0.0
@@ -234,6 +244,9 @@ func isWorse(recent, before *dayTally, was bool) bool {
 			if scaled(now) > 1.5*slack*scaled(then) || now.Coverage < 0.65+margin || wide {
 				return true
 			}
+		}
+		if r := recent[h]; r.idle >= enough && float64(r.unforeseen) > (0.2-margin)*float64(r.idle) {
+			return true
 		}
 		if r, b := recent[h].wait, before[h].wait; r.n >= enough && b.n >= enough {
 			now, then := r.accuracy(), b.accuracy()

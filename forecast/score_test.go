@@ -88,33 +88,34 @@ func TestScoreLeavesOut(t *testing.T) {
 		change         func(counts []perron.Count, samples []perron.Sample, f *perron.Forecast) []perron.Sample
 		arrivals, wait int // pairs left, of 11
 		idle           int
+		unforeseen     int
 	}{
-		{"all is known", func(_ []perron.Count, s []perron.Sample, _ *perron.Forecast) []perron.Sample { return s }, 11, 11, 0},
+		{"all is known", func(_ []perron.Count, s []perron.Sample, _ *perron.Forecast) []perron.Sample { return s }, 11, 11, 0, 0},
 		{"a hole of ten minutes", func(_ []perron.Count, s []perron.Sample, _ *perron.Forecast) []perron.Sample {
 			return append(s[:15:15], s[25:]...)
-		}, 10, 10, 0},
+		}, 10, 10, 0, 0},
 		{"staff closed for a while", func(_ []perron.Count, s []perron.Sample, _ *perron.Forecast) []perron.Sample {
 			for i := 20; i < 40; i++ {
 				s[i].Level = perron.Closed
 			}
 			return s
-		}, 9, 9, 0},
+		}, 9, 9, 0, 0},
 		{"the queue is beyond the last loop", func(_ []perron.Count, s []perron.Sample, _ *perron.Forecast) []perron.Sample {
 			for i := 30; i < 45; i++ {
 				s[i].AtLeast = true
 			}
 			return s
-		}, 11, 11, 0},
+		}, 11, 11, 0, 0},
 		{"a typical forecast without any past", func(_ []perron.Count, s []perron.Sample, f *perron.Forecast) []perron.Sample {
 			for i := range f.Quarters {
 				f.Quarters[i].Basis = perron.QualityUnknown
 			}
 			return s
-		}, 0, 0, 0},
+		}, 0, 0, 0, 0},
 		{"not a number", func(_ []perron.Count, s []perron.Sample, f *perron.Forecast) []perron.Sample {
 			f.Quarters[5].Arrivals.High, f.Quarters[6].Wait.Mid = math.NaN(), math.Inf(1)
 			return s
-		}, 10, 10, 0},
+		}, 10, 10, 0, 0},
 		{"nobody waits and nobody was expected to", func(_ []perron.Count, s []perron.Sample, f *perron.Forecast) []perron.Sample {
 			for i := range s {
 				s[i].Wait = perron.Exactly(0)
@@ -124,7 +125,13 @@ func TestScoreLeavesOut(t *testing.T) {
 			}
 			f.Quarters[3].Wait.High = 20
 			return s
-		}, 11, 1, 10},
+		}, 11, 1, 10, 0},
+		{"what is picked is picked by what was said", func(_ []perron.Count, s []perron.Sample, f *perron.Forecast) []perron.Sample {
+			for i := range f.Quarters[:8] {
+				f.Quarters[i].Wait = perron.Interval{Low: 0, Mid: 1, High: 4}
+			}
+			return s // they wait 12 minutes all the time
+		}, 11, 4, 7, 7},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			counts, samples := measured(d, 10, 12)
@@ -133,17 +140,18 @@ func TestScoreLeavesOut(t *testing.T) {
 			s := NewScorer(scoredSite())
 			s.Truth(d.Start(), d.End(), counts, samples)
 			s.Forecast(f)
-			var arrivals, waits, idle int
+			var arrivals, waits, idle, unforeseen int
 			for _, h := range s.Score(d.At(13 * 60)).Horizons {
 				arrivals, waits, idle = arrivals+h.Arrivals.N, waits+h.Wait.N, idle+h.Idle
+				unforeseen += h.Unforeseen
 				for _, a := range []perron.Accuracy{h.Arrivals, h.Wait} {
 					if a.N > 0 && !(a.MAE >= 0 && a.MAE < 100 && a.Coverage >= 0 && a.Coverage <= 1) {
 						t.Errorf("up to %d min: %+v", h.UpTo, a)
 					}
 				}
 			}
-			if arrivals != c.arrivals || waits != c.wait || idle != c.idle {
-				t.Errorf("%d arrivals, %d waits, %d idle, want %d, %d, %d", arrivals, waits, idle, c.arrivals, c.wait, c.idle)
+			if arrivals != c.arrivals || waits != c.wait || idle != c.idle || unforeseen != c.unforeseen {
+				t.Errorf("%d arrivals, %d waits, %d idle, %d unforeseen, want %d, %d, %d, %d", arrivals, waits, idle, unforeseen, c.arrivals, c.wait, c.idle, c.unforeseen)
 			}
 		})
 	}

@@ -28,12 +28,16 @@ type HorizonScore struct {
 	// is forecast by the hour only.
 	Minutes  int      `json:"minutes"`
 	Arrivals Accuracy `json:"arrivals"` // vehicles a slot
-	// Wait is in minutes, over the slots in which a wait of five minutes or more
-	// was measured or held possible: that nobody waits at a quiet hour is no
-	// merit. The truth is an estimate itself; see [Came].
+	// Wait is in minutes, over the slots for which a wait of five minutes or more
+	// was held possible: that nobody waits at a quiet hour is no merit. What is
+	// compared is chosen by what was said and never by what came. The truth is an
+	// estimate itself; see [Came].
 	Wait Accuracy `json:"wait"`
-	// Idle is how many slots had no such wait, neither measured nor held possible.
-	Idle int `json:"idle"`
+	// Idle is how many slots no such wait was held possible for, and Unforeseen
+	// in how many of these it was measured: at most one in ten when the 90 %
+	// quantile is right.
+	Idle       int `json:"idle"`
+	Unforeseen int `json:"unforeseen"`
 }
 
 // An Accuracy compares forecasts with what came. All of it is 0 when N is.

@@ -20,7 +20,9 @@ type accuracyView struct {
 	Intro string
 	Worse string // since when they are worse, empty while they are not
 	Rows  []accuracyRow
-	Day   *accuracyDay
+	// Unforeseen says how often there was a wait that no forecast held possible.
+	Unforeseen string
+	Day        *accuracyDay
 }
 
 type accuracyRow struct {
@@ -74,7 +76,9 @@ func viewScore(w *words, s *perron.Score) accuracyView {
 	held := func(a perron.Accuracy) string {
 		return w.T("accuracy.tenths", "Tenths", w.Decimal(10*a.Coverage))
 	}
+	idle, unforeseen := 0, 0
 	for _, h := range s.Horizons {
+		idle, unforeseen = idle+h.Idle, unforeseen+h.Unforeseen
 		r := accuracyRow{Ahead: w.ahead(h.Over, h.UpTo), Arrivals: "–", Held: "–", Wait: "–", WaitHeld: "–", Pairs: w.Number(h.Arrivals.N), PairsOfWait: w.Number(h.Wait.N)}
 		if a := h.Arrivals; a.N > 0 {
 			id := "accuracy.vehicles"
@@ -87,6 +91,9 @@ func viewScore(w *words, s *perron.Score) accuracyView {
 			r.Wait, r.WaitHeld = w.T("accuracy.minutes", "Off", w.Decimal(a.MAE), "Mean", w.Decimal(a.Mean)), held(a)
 		}
 		v.Rows = append(v.Rows, r)
+	}
+	if idle > 0 {
+		v.Unforeseen = w.T("accuracy.unforeseen", "Unforeseen", w.Number(unforeseen), "Idle", w.Number(idle))
 	}
 	return v
 }

@@ -31,7 +31,7 @@ func TestPlannerShowsForecastsBesideWhatCame(t *testing.T) {
 			}
 		}
 	}
-	has(page("site=poort&day=2026-05-02&ahead=360"), "Was the forecast right?", "2.4 of 9.3", "8.1 of 10", "2 to 8 days",
+	has(page("site=poort&day=2026-05-02&ahead=360"), "Was the forecast right?", "2.4 of 9.3", "8.1 of 10", "2 to 8 days", "one in 72 of 5,400 cases",
 		`aria-current="true">6 hours before`, "Waiting time in minutes, forecast 6 hours before", "How long do people wait?", "Vehicles on the site", "Estimated afterwards")
 	// Without a score, and on a day without opening.
 	has(page("site=haven&day=2026-05-03"), "no forecasts yet whose outcome is known", "was not open that day")

@@ -390,7 +390,7 @@ func fixtureScore(now time.Time) *perron.Score {
 	out := &perron.Score{From: today.AddDays(-27).Start(), To: today.AddDays(1).Start(), Days: 24}
 	over := 0
 	for i, upTo := range []int{60, 180, 360, 1440, 2880, 11520} {
-		h := perron.HorizonScore{Over: over, UpTo: upTo, Minutes: 15, Idle: 900}
+		h := perron.HorizonScore{Over: over, UpTo: upTo, Minutes: 15, Idle: 900, Unforeseen: 12}
 		n := float64(i)
 		h.Arrivals = perron.Accuracy{N: 3100 + 900*i, Mean: 9.3, MAE: 2.4 + n/5, Pinball: 0.8 + n/10, Coverage: 0.81 - n/100}
 		h.Wait = perron.Accuracy{N: 800 + 300*i, Mean: 14.2, MAE: 3.1 + n, Pinball: 1 + n/4, Coverage: 0.78 + n/50}

@@ -15,10 +15,10 @@ type backtestCmd struct {
 	Horizons []int  `placeholder:"ROWS" help:"How many rows ahead, like 1,2,6,48,336."`
 	Out      string `placeholder:"FILE" help:"Where to write the forecasts: CSV with the columns origin,h,q10,point,q90."`
 
-	Store  bool   `help:"Forecast the past of a perron from its store, in place of a series, and print how far off that was."`
+	Store  bool   `help:"Score the forecasts of a perron that its store has, make those of its past again, and print how far off both were."`
 	Config string `placeholder:"FILE" help:"Server configuration that names the store and the perron."`
 	Site   string `placeholder:"ID" help:"The perron."`
-	Days   int    `default:"28" placeholder:"N" help:"How many days to forecast, the last ones (${default}; at most 28)."`
+	Days   int    `default:"28" placeholder:"N" help:"How many days to score, the last ones (${default}; at most 28)."`
 	SVG    string `name:"svg" placeholder:"FILE" help:"Where to draw a day: what was forecast, with its range, and what came."`
 	Day    string `placeholder:"DATE" help:"The day to draw; the last Saturday otherwise."`
 }
@@ -29,8 +29,8 @@ func (c *backtestCmd) Run(e *env) error {
 		return errors.New("--store and --series: want one of them")
 	case c.Store && (c.Config == "" || c.Site == ""):
 		return errors.New("--store needs --config and --site")
-	case c.Store && (c.Days < 1 || c.Days > 28):
-		return fmt.Errorf("--days %d: want 1 to 28", c.Days)
+	case c.Store && (c.Days < 2 || c.Days > 28):
+		return fmt.Errorf("--days %d: want 2 to 28", c.Days)
 	case c.Store:
 		return c.ofStore(e)
 	case c.Series == "" || c.Out == "" || len(c.Horizons) == 0:
