@@ -30,11 +30,15 @@ const (
 // expectation-maximisation that Rabiner, Proceedings of the IEEE 77, 1989,
 // section III.C, has for hidden Markov models). So one bad day moves it by a
 // twentieth, and no hypothesis is ever ruled out.
+//
+// Beside that it knows how many vehicles usually join the queue at each time of
+// a day; see demand.
 type Experience struct {
 	days   int
 	weight float64 // of all days, faded
 	errors [hypotheses]float64
 	dwell  [dwells]float64
+	demand *demand
 }
 
 const (
@@ -82,6 +86,9 @@ func (x Experience) Learn(day *Estimator) Experience {
 	}
 	for i := range x.dwell {
 		x.dwell[i] = fading*x.dwell[i] + l.dwell[i]/l.n
+	}
+	if r := &day.live.road; len(r.tape.steps) > 0 {
+		x.demand = x.demand.learn(r.tape.date, r)
 	}
 	return x
 }

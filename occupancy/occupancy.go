@@ -69,7 +69,8 @@ func New(site *perron.Site) *Estimator { return Experience{}.New(site) }
 func (x Experience) New(site *perron.Site) *Estimator {
 	e := &Estimator{site: site, experience: x}
 	e.live.yard.init(site, x.prior())
-	e.live.road.init(site, e.live.yard.servicePrior())
+	e.live.road.init(site, e.live.yard.servicePrior(), x.demand)
+	e.live.road.tape = &queueTape{}
 	return e
 }
 

@@ -7,10 +7,6 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// arrivalFactors are hypotheses on how many vehicles join the queue, as
-// factors on what a full yard lets through.
-var arrivalFactors = [8]float64{0.1, 0.3, 0.55, 0.8, 1.05, 1.4, 1.9, 2.8}
-
 const (
 	// A loop is covered by the queue when it is occupied for longer than a
 	// passing vehicle takes, and stays covered through the gap between two
@@ -35,6 +31,8 @@ const (
 	patience  = 45.0    // minutes of wait at which half of those who come drive on
 	plausible = 0.6     // belief in a full yard from which on it is taken for full
 
+	maxLoops = 32 // that are listened to
+
 	// What the 80 % ranges leave out on either side; see siteTail.
 	queueTail = 0.13
 	waitTail  = 0.13
@@ -48,7 +46,9 @@ type road struct {
 	lanes float64
 	loops []loop
 	reach int     // distance of the last loop; 0 without loops
-	unit  float64 // vehicles a minute that arrivalFactors multiply
+	unit  float64 // vehicles a minute that a full yard is expected to let through
+
+	arrivals
 
 	// entries and minutes with a queue, fading, measure the entry rate.
 	entries, minutes float64
@@ -58,6 +58,9 @@ type road struct {
 	untilMix         float64
 
 	marg []float64
+
+	// tape, when there is one, keeps what changed p, for a look back.
+	tape *queueTape
 }
 
 // loop is a presence loop of the approach road.
@@ -130,7 +133,7 @@ type roadView struct {
 	prior float64
 }
 
-func (r *road) init(site *perron.Site, service float64) {
+func (r *road) init(site *perron.Site, service float64, d *demand) {
 	r.lanes, r.bays = float64(max(1, site.Lanes)), max(1, site.Bays)
 	for _, l := range site.QueueLoops {
 		r.loops = append(r.loops, loop{sensor: l.Sensor, distance: max(1, l.Distance)})
@@ -138,8 +141,9 @@ func (r *road) init(site *perron.Site, service float64) {
 	}
 	r.size = max(site.RoadSpace, r.reach+r.reach/2+10, 30) + 1
 	r.unit = math.Min(service, r.lanes*60/entrance)
-	r.p = make([]float64, len(arrivalFactors)*r.size)
 	r.marg = make([]float64, r.size)
+	r.arrivals.init(r.unit, d)
+	r.p = make([]float64, len(r.factors)*r.size)
 	r.untilMix = switchEvery
 	r.empty()
 }
@@ -147,6 +151,7 @@ func (r *road) init(site *perron.Site, service float64) {
 func (r *road) copy(from *road) {
 	p, loops, marg := r.p, r.loops, r.marg
 	*r = *from
+	r.tape = nil
 	r.p = append(p[:0], from.p...)
 	r.loops = append(loops[:0], from.loops...)
 	r.marg = append(marg[:0], from.marg...)
@@ -154,9 +159,8 @@ func (r *road) copy(from *road) {
 
 func (r *road) empty() {
 	clear(r.p)
-	for a, f := range arrivalFactors {
-		x := math.Log(f / 0.7)
-		r.p[a*r.size] = math.Exp(-x * x / 2)
+	for a, w := range r.weights {
+		r.p[a*r.size] = w
 	}
 	r.entries, r.minutes, r.unmatched = 0, 0, 0
 	r.free.fresh(0)
@@ -198,7 +202,7 @@ func (r *road) settle() {
 		return
 	}
 	clear(r.marg)
-	for a := range arrivalFactors {
+	for a := range r.factors {
 		for q, v := range r.p[a*r.size : (a+1)*r.size] {
 			r.marg[q] += v
 		}
@@ -230,57 +234,72 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	if v.gone {
 		if r.marg[0] < 1 {
 			r.empty()
+			r.tape.add(at, queueStep{kind: cleared})
 		}
 		return
 	}
-	minutes := dt / 60
-	quiet := 1.0 // the likelihood of no entry while there is a queue
-	if v.open && !r.deaf() {
+	r.look(at)
+	step := queueStep{kind: waited, open: v.open, deaf: r.deaf(), slot: uint8(slotOf(at)), minutes: dt / 60, full: v.full, like: 1}
+	if v.open && !step.deaf {
 		full := min(1, v.full/plausible)
-		quiet = r.free.pass(minutes, full, v.exits, r.lanes)
-		r.free.towards((1-math.Exp(-minutes))*r.marg[0], full)
+		step.like = r.free.pass(step.minutes, full, v.exits, r.lanes)
+		r.free.towards((1-math.Exp(-step.minutes))*r.marg[0], full)
 	}
-	for a, f := range arrivalFactors {
-		rate := f * r.unit
+	r.listen(at, &step)
+	keep := math.Exp(-doubtRate * dt)
+	for a, f := range r.factors {
 		p := r.p[a*r.size : (a+1)*r.size]
-		// Without a queue one only forms when the yard is full or the lanes
-		// cannot keep up, and others would be seen to enter.
-		block, alone := 1.0, 1.0
-		switch {
-		case v.open:
-			block = r.blocked(rate, v.full)
-			alone = math.Exp(-rate * (1 - block) * minutes)
-		case r.reach > 0:
-			block = 0.2 // early visitors: the loops will tell
-		default:
-			block = 0.02
-		}
-		last := len(p) - 1
-		for q := last; q > 0; q-- {
-			stay := 1.0
-			if q < last {
-				stay -= r.joins(q, rate, minutes)
+		r.step(p, f*r.base, &step)
+		for i := range min(len(r.loops), maxLoops) {
+			if h := step.heard >> (2 * i) & 3; h != 0 {
+				hear(p, r.loops[i].distance, h == covered, keep, r.moves)
 			}
-			from := r.joins(q-1, rate, minutes) * quiet
-			if q == 1 {
-				from = r.joins(0, rate, minutes) * block * alone
-			}
-			p[q] = p[q]*stay*quiet + p[q-1]*from
 		}
-		p[0] *= (1 - r.joins(0, rate, minutes)*block) * alone
 	}
-	r.listen(at, dt)
+	r.tape.add(at, step)
 	if r.untilMix -= dt; r.untilMix <= 0 {
 		r.mix(1-r.untilMix/60, v.full, r.blind(at))
 		r.untilMix = switchEvery
 	}
 	r.settle()
-	if v.open && !r.deaf() {
+	if v.open && !step.deaf {
 		queued := 1 - r.marg[0]
-		fade := math.Exp(-queued * minutes / settles)
+		fade := math.Exp(-queued * step.minutes / settles)
 		r.entries *= fade
-		r.minutes = r.minutes*fade + queued*minutes
+		r.minutes = r.minutes*fade + queued*step.minutes
 	}
+}
+
+// alone says of an empty road how likely it is that someone who comes has to
+// wait, and that nobody was seen to enter in a step: without a queue one only
+// forms when the yard is full or the lanes cannot keep up, and others would be
+// seen.
+func (r *road) alone(rate float64, s *queueStep) (block, alone float64) {
+	switch {
+	case s.open:
+		block = r.blocked(rate, s.full)
+		return block, math.Exp(-rate * (1 - block) * s.minutes)
+	case r.reach > 0:
+		return 0.2, 1 // early visitors: the loops will tell
+	}
+	return 0.02, 1
+}
+
+// grow lets the queue grow for a step.
+func (r *road) grow(p []float64, rate, block, alone float64, s *queueStep) {
+	last := len(p) - 1
+	for q := last; q > 0; q-- {
+		stay := 1.0
+		if q < last {
+			stay -= r.joins(q, rate, s.minutes)
+		}
+		from := r.joins(q-1, rate, s.minutes) * s.like
+		if q == 1 {
+			from = r.joins(0, rate, s.minutes) * block * alone
+		}
+		p[q] = p[q]*stay*s.like + p[q-1]*from
+	}
+	p[0] *= (1 - r.joins(0, rate, s.minutes)*block) * alone
 }
 
 // blocked is the probability that someone who comes to an empty road has to
@@ -290,47 +309,52 @@ func (r *road) blocked(rate, full float64) float64 {
 	return min(0.99, full+(1-full)*min(1, rate/lane)*0.3)
 }
 
-// joins is the probability that one more vehicle joins behind q others: fewer
-// do when the wait looks long.
+// joins is the probability that one more vehicle joins behind q others.
 func (r *road) joins(q int, rate, minutes float64) float64 {
-	wait := float64(q) / r.unit / patience
-	return min(0.9, rate*minutes/(1+wait*wait))
+	return min(0.9, rate*minutes*r.willing(q))
 }
 
-// listen lets the loops talk the belief over: states that contradict a loop
-// lose weight the longer they do.
-func (r *road) listen(at time.Time, dt float64) {
-	keep := math.Exp(-doubtRate * dt)
+// willing is the part of those who come that join behind q others: fewer do
+// when the wait looks long.
+func (r *road) willing(q int) float64 {
+	wait := float64(q) / r.unit / patience
+	return 1 / (1 + wait*wait)
+}
+
+// listen asks the loops. States that contradict one lose weight the longer
+// they do.
+func (r *road) listen(at time.Time, s *queueStep) {
 	r.trust(at)
 	for i := range r.loops {
 		l := &r.loops[i]
-		if !l.trusted || l.on && !l.covered(at) {
-			continue // it cannot tell, or not yet
+		switch {
+		case i >= maxLoops || !l.trusted || l.on && !l.covered(at): // it cannot tell, or not yet
+		case l.covered(at):
+			s.heard |= covered << (2 * i)
+		default:
+			s.heard |= uncovered << (2 * i)
 		}
-		covered := l.covered(at)
-		for a := range arrivalFactors {
-			p := r.p[a*r.size : (a+1)*r.size]
-			d := min(l.distance, len(p))
-			if covered {
-				// The vehicles that cover it must be there: below it, belief
-				// that is lost comes back at the loop.
-				var lost float64
-				for q := range p[:d] {
-					lost += p[q] * (1 - keep)
-					p[q] *= keep
-				}
-				if d < len(p) {
-					p[d] += lost
-				}
-			} else {
-				var lost float64
-				for q := d; q < len(p); q++ {
-					lost += p[q] * (1 - keep)
-					p[q] *= keep
-				}
-				p[d-1] += lost
-			}
-		}
+	}
+}
+
+// hear lets a loop talk a belief over, but for the part to keep. What contradicts
+// the loop is lost, which speaks against the arrivals that led to it, but for a
+// part that moves to where the loop says: or a queue that outgrew all that was
+// thought likely would never be found.
+func hear(p []float64, distance int, covered bool, keep, moves float64) {
+	d := min(distance, len(p))
+	wrong, right := p[d:], d-1
+	if covered {
+		// The vehicles that cover it must be there.
+		wrong, right = p[:d], d
+	}
+	var lost float64
+	for q, v := range wrong {
+		lost += v * (1 - keep)
+		wrong[q] = v * keep
+	}
+	if right < len(p) {
+		p[right] += moves * lost
 	}
 }
 
@@ -344,61 +368,8 @@ func (r *road) blind(at time.Time) bool {
 	return true
 }
 
-// mix lets the arrival hypotheses move to their neighbours, and behind a full
-// yard to those with which a yard gets full: more come than it lets through.
-// Where loops see the end of the queue they know better.
-func (r *road) mix(minutes, full float64, blind bool) {
-	const rate = 1.0 / 40
-	pull := 1.0 / 600
-	if blind {
-		pull = 1.0 / 20
-		if r.reach == 0 {
-			pull = 1.0 / 400
-		}
-	}
-	// Where loops see part of the queue, a queue that does not reach them
-	// speaks against the highest; without any nothing does.
-	centre, spread := 1.6, 0.45
-	if r.reach == 0 {
-		centre, spread = 1.3, 0.4
-	}
-	var crowd [8]float64
-	var sum float64
-	for a, f := range arrivalFactors {
-		x := math.Log(f/centre) / spread
-		crowd[a] = math.Exp(-x * x / 2)
-		sum += crowd[a]
-	}
-	towards := (1 - math.Exp(-pull*minutes*full))
-	for q := 1; q < r.size; q++ {
-		var all float64
-		for a := range arrivalFactors {
-			all += r.p[a*r.size+q]
-		}
-		for a := range arrivalFactors {
-			r.p[a*r.size+q] += towards * (all*crowd[a]/sum - r.p[a*r.size+q])
-		}
-	}
-	step := (1 - math.Exp(-rate*minutes)) / 2
-	for q := range r.size {
-		before := r.p[q]
-		for a := range arrivalFactors {
-			here := r.p[a*r.size+q]
-			v := here
-			if a > 0 {
-				v += step * (before - here)
-			}
-			if a+1 < len(arrivalFactors) {
-				v += step * (r.p[(a+1)*r.size+q] - here)
-			}
-			before = here
-			r.p[a*r.size+q] = v
-		}
-	}
-}
-
 // entry takes the head of the queue away, if there is one.
-func (r *road) entry(_ time.Time, full, exits float64, open bool) {
+func (r *road) entry(at time.Time, full, exits float64, open bool) {
 	if !open {
 		return
 	}
@@ -408,17 +379,21 @@ func (r *road) entry(_ time.Time, full, exits float64, open bool) {
 	for i := range r.loops {
 		r.loops[i].still++
 	}
-	withQueue := r.free.entry(min(1, full/plausible), exits, r.lanes)
-	for a, f := range arrivalFactors {
-		p := r.p[a*r.size : (a+1)*r.size]
-		alone := f * r.unit * (1 - r.blocked(f*r.unit, full))
-		p[0] = p[0]*alone + p[1]*withQueue
-		for q := 1; q < len(p)-1; q++ {
-			p[q] = p[q+1] * withQueue
-		}
-		p[len(p)-1] = 0
+	step := queueStep{kind: admitted, open: true, slot: uint8(slotOf(at)), full: full, like: r.free.entry(min(1, full/plausible), exits, r.lanes)}
+	for a, f := range r.factors {
+		r.step(r.p[a*r.size:(a+1)*r.size], f*r.base, &step)
 	}
+	r.tape.add(at, step)
 	r.settle()
+}
+
+// admit takes the head of the queue away, or lets someone in who found none.
+func admit(p []float64, alone, withQueue float64) {
+	p[0] = p[0]*alone + p[1]*withQueue
+	for q := 1; q < len(p)-1; q++ {
+		p[q] = p[q+1] * withQueue
+	}
+	p[len(p)-1] = 0
 }
 
 // answer is what the road says to a newcomer.

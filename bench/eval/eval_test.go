@@ -92,7 +92,7 @@ func TestAbsentDataIsSaid(t *testing.T) {
 func TestScoreIsThatOfTheDays(t *testing.T) {
 	e := &eval{out: io.Discard, seed: 11, weeks: 1}
 	c := yardCases[5]
-	s := e.score(c)
+	s := e.score(c, 0)
 	if want := 8.5 * 12; s.inside.n != want || s.queue.n != want {
 		t.Errorf("%v instants on site and %v of the queue, want %v", s.inside.n, s.queue.n, want)
 	}

@@ -34,6 +34,7 @@ type eval struct {
 	data   string // the folder of the recordings
 	seed   uint64 // of the simulated yards
 	weeks  int    // Saturdays a simulated yard
+	past   int    // closed days before them, of which is learned
 	hidden bool   // hours and road of the yards are not told
 
 	met, missed int
@@ -57,6 +58,7 @@ func run(args []string, out io.Writer) error {
 	flags.StringVar(&e.data, "data", filepath.Join("..", "shared"), "folder of the recordings, with data/ and forecast-eval/ in it")
 	flags.Uint64Var(&e.seed, "seed", 11, "seed of the simulated yards")
 	flags.IntVar(&e.weeks, "weeks", 8, "Saturdays a simulated yard")
+	flags.IntVar(&e.past, "past", 14, "closed days that the simulated yards have learned from; 0 leaves that out")
 	flags.BoolVar(&e.hidden, "hidden", false, "do not tell the estimator the opening hours and the road of the simulated yards")
 	only := flags.String("only", strings.Join(names, ","), "which parts to run")
 	if err := flags.Parse(args); err != nil {

@@ -85,7 +85,7 @@ func (e *eval) drift() error {
 		if err != nil {
 			return err
 		}
-		est := occupancy.New(&perron.Site{ID: "drift", Bays: 80, TypicalDwell: c.dwell})
+		est := occupancy.NewContinual(&perron.Site{ID: "drift", Bays: 80, TypicalDwell: c.dwell})
 		start := truth[0].Time.Truncate(24 * time.Hour)
 		var ours, naive tally
 		inside, counted, day := 0, 0, 0
@@ -134,7 +134,7 @@ func (e *eval) calit2() error {
 		return err
 	}
 	const slot = 30 * time.Minute
-	est := occupancy.New(&perron.Site{ID: "calit2", Bays: 60, Lanes: 2, TypicalDwell: 60})
+	est := occupancy.NewContinual(&perron.Site{ID: "calit2", Bays: 60, Lanes: 2, TypicalDwell: 60})
 	var sum, n, highest, difference, off float64
 	var entries, exits int
 	for i, r := range in {

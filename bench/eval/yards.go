@@ -104,8 +104,10 @@ func (e *eval) told(s *perron.Site) *perron.Site {
 }
 
 // score lives through Saturdays from 7 March 2026 on, and asks every five
-// minutes while the yard is open.
-func (e *eval) score(c yardCase) *yardScore {
+// minutes while the yard is open. With a past, so many days before have taught
+// their lesson, and the days between the Saturdays do; each estimate rests on
+// what is closed by then. Without one each Saturday is the first day.
+func (e *eval) score(c yardCase, past int) *yardScore {
 	site := c.site()
 	y := &simulate.Yard{Site: site, Seed: e.seed, Visits: c.visit, Faults: c.fault, Dwell: simulate.Dwell{Median: c.dwell}}
 	s := &yardScore{}
@@ -113,9 +115,22 @@ func (e *eval) score(c yardCase) *yardScore {
 	for _, d := range c.loops {
 		last = max(last, d)
 	}
+	first := perron.Date{Year: 2026, Month: time.March, Day: 7}
+	var x occupancy.Experience
+	learn := func(d perron.Date) {
+		est := x.New(e.told(site))
+		for _, ev := range y.Day(d).Events {
+			est.Observe(ev)
+		}
+		x = x.Learn(est)
+	}
+	for k := -past; k < 0; k++ {
+		learn(first.AddDays(k))
+	}
 	for week := range e.weeks {
-		day := y.Day(perron.Date{Year: 2026, Month: time.March, Day: 7}.AddDays(7 * week))
-		est := occupancy.New(e.told(site))
+		saturday := first.AddDays(7 * week)
+		day := y.Day(saturday)
+		est := x.New(e.told(site))
 		knows := newKnowing(day)
 		i := 0
 		for m, tr := range day.Truth {
@@ -146,6 +161,11 @@ func (e *eval) score(c yardCase) *yardScore {
 				}
 			}
 		}
+		if past > 0 && week+1 < e.weeks {
+			for k := range 7 {
+				learn(saturday.AddDays(k))
+			}
+		}
 	}
 	return s
 }
@@ -173,19 +193,26 @@ func best(of []tally) (int, float64) {
 }
 
 func (e *eval) yards() error {
+	if err := e.yardsWith(0, "nothing learned before"); err != nil || e.past == 0 {
+		return err
+	}
+	return e.yardsWith(e.past, fmt.Sprintf("%d closed days learned from, and those since", e.past))
+}
+
+func (e *eval) yardsWith(past int, known string) error {
 	scores := make([]*yardScore, len(yardCases))
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, c := range yardCases {
 		wait.Go(func() {
 			slots <- struct{}{}
-			scores[i] = e.score(c)
+			scores[i] = e.score(c, past)
 			<-slots
 		})
 	}
 	wait.Wait()
 
-	t := e.table(fmt.Sprintf("Simulated yards, %d Saturdays each, seed %d, every five minutes while open", e.weeks, e.seed),
+	t := e.table(fmt.Sprintf("Simulated yards, %d Saturdays each, seed %d, every five minutes while open; %s", e.weeks, e.seed, known),
 		"yard", "bays", "dwell", "loops at", "on site: error", "holds", "queue: error", "holds", "over 5 min: n", "error", "bias", "holds")
 	for i, c := range yardCases {
 		s := scores[i]
@@ -202,7 +229,12 @@ func (e *eval) yards() error {
 		return err
 	}
 
-	t = e.table("Wait now (minutes) on the same days, beside estimators that know every vehicle's times and the true queue",
+	if past > 0 {
+		known = fmt.Sprintf("%d days learned", past)
+	} else {
+		known = "nothing learned"
+	}
+	t = e.table("Wait now (minutes) on the same days, "+known+", beside estimators that know every vehicle's times and the true queue",
 		"yard", "queue seen", "longer than that", "mean error", knownNames[0], knownNames[1], knownNames[2], knownNames[3],
 		"ratio to the best", "80 % range holds", "median bias", "ratio over 5 min")
 	groups := map[sight][]float64{}
@@ -218,9 +250,9 @@ func (e *eval) yards() error {
 			cells = append(cells, fmt.Sprintf("%.2f", s.known[k].mae()))
 		}
 		t.row(append(cells,
-			e.atMost(c.name+": wait to the best that knows", ratio, seen.ratio),
-			e.holds(c.name+": wait, coverage", s.wait.coverage(), 0.75, 0.88),
-			e.judge(c.name+": wait, median bias", "%+.2f", s.wait.medianBias(), -1, 1),
+			e.atMost(c.name+", "+known+": wait to the best that knows", ratio, seen.ratio),
+			e.holds(c.name+", "+known+": wait, coverage", s.wait.coverage(), 0.75, 0.88),
+			e.judge(c.name+", "+known+": wait, median bias", "%+.2f", s.wait.medianBias(), -1, 1),
 			fmt.Sprintf("%.2f", s.long.mae()/lowLong))...)
 	}
 	for _, seen := range []sight{toTheEnd, outgrown, unseen} {

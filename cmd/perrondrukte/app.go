@@ -273,8 +273,12 @@ func (l *learner) New() collector.Estimator {
 func (l *learner) Learn(day collector.Estimator) {
 	if e, ok := day.(*occupancy.Estimator); ok {
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.x = l.x.Learn(e)
+		x := l.x
+		l.mu.Unlock()
+		x = x.Learn(e) // which takes a while; nobody else learns
+		l.mu.Lock()
+		l.x = x
+		l.mu.Unlock()
 	}
 }
 

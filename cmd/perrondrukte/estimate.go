@@ -100,7 +100,7 @@ func (c *estimateCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer func() { err = out.finish(err) }()
-	est := occupancy.New(site)
+	est := occupancy.NewContinual(site)
 	rows := 0
 	for t := begin; t.Before(end); t = t.Add(c.Grid) {
 		if err := e.ctx.Err(); err != nil {

@@ -1,0 +1,59 @@
+package occupancy
+
+import (
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// night is for how long nothing passes between two days.
+const night = 3 * time.Hour
+
+// A Continual is an Estimator that learns from its own past, for events of many
+// days that no collector studies: when after a night without a passage the first
+// vehicle of another day comes, the day before has taught its lesson. It knows
+// nothing of the future. Like an Estimator it is not safe for concurrent use.
+type Continual struct {
+	Estimator
+	last time.Time // passage
+}
+
+// NewContinual returns one with an empty yard that has learned nothing yet.
+func NewContinual(site *perron.Site) *Continual {
+	return &Continual{Estimator: *New(site)}
+}
+
+// Observe takes in one event.
+func (c *Continual) Observe(ev perron.Event) {
+	if ev.Kind.Passage() {
+		if !c.last.IsZero() && ev.Time.Sub(c.last) >= night && perron.DateOf(ev.Time) != perron.DateOf(c.last) {
+			c.resume(c.experience.Learn(&c.Estimator))
+		}
+		if ev.Time.After(c.last) {
+			c.last = ev.Time
+		}
+	}
+	c.Estimator.Observe(ev)
+}
+
+// resume goes on with what was learned of demand. What is believed of the yard,
+// its counters and the dwell time goes on as it is: the same events have taught
+// it that already.
+func (e *Estimator) resume(x Experience) {
+	e.experience, e.today, e.aheadValid = x, lesson{}, false
+	e.live.road.resume(x.demand)
+}
+
+func (r *road) resume(d *demand) {
+	if d == nil {
+		return
+	}
+	r.arrivals = arrivals{}
+	r.arrivals.init(r.unit, d)
+	r.p = make([]float64, len(r.factors)*r.size)
+	for a, w := range r.weights {
+		for q, v := range r.marg {
+			r.p[a*r.size+q] = v * w
+		}
+	}
+}
