@@ -27,7 +27,7 @@ var unlearned = []float64{0.1, 0.3, 0.55, 0.8, 1.05, 1.4, 1.9, 2.8}
 const (
 	// What of the belief that a loop contradicts moves to where the loop says; the
 	// rest speaks against the arrivals that led to it. Guesses are worth less.
-	movesUnlearned, movesLearned = 0.85, 0.4
+	movesUnlearned, movesLearned = 0.95, 0.4
 	// levelMinutes is how long a deviation from what is expected usually lasts.
 	levelMinutes = 180.0
 	// Learned hypotheses stand so many standard deviations apart, and one on

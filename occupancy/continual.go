@@ -10,8 +10,8 @@ import (
 const night = 3 * time.Hour
 
 // A Continual is an Estimator that learns from its own past, for events of many
-// days that no collector studies: when after a night without a passage the first
-// vehicle of another day comes, the day before has taught its lesson. It knows
+// days that no collector studies: with the first event of another day, after a
+// night without a passage, the day before has taught its lesson. It knows
 // nothing of the future. Like an Estimator it is not safe for concurrent use.
 type Continual struct {
 	Estimator
@@ -25,13 +25,12 @@ func NewContinual(site *perron.Site) *Continual {
 
 // Observe takes in one event.
 func (c *Continual) Observe(ev perron.Event) {
-	if ev.Kind.Passage() {
-		if !c.last.IsZero() && ev.Time.Sub(c.last) >= night && perron.DateOf(ev.Time) != perron.DateOf(c.last) {
-			c.resume(c.experience.Learn(&c.Estimator))
-		}
-		if ev.Time.After(c.last) {
-			c.last = ev.Time
-		}
+	if !c.last.IsZero() && ev.Time.Sub(c.last) >= night && perron.DateOf(ev.Time) != perron.DateOf(c.last) {
+		c.resume(c.experience.Learn(&c.Estimator))
+		c.last = time.Time{} // until the next passage
+	}
+	if ev.Kind.Passage() && ev.Time.After(c.last) {
+		c.last = ev.Time
 	}
 	c.Estimator.Observe(ev)
 }

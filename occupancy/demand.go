@@ -95,6 +95,9 @@ func (d *demand) on(date perron.Date) (p profile) {
 			last = all[h]
 		}
 	}
+	if math.IsNaN(last) {
+		clear(all[:]) // nothing was open for a minute
+	}
 	var here, usual float64
 	for h := range slots {
 		here += own.joined[h]

@@ -123,6 +123,7 @@ func TestDemandOfAnyDay(t *testing.T) {
 		return x.demand
 	}
 	date := func(m time.Month, d int) perron.Date { return perron.Date{Year: 2026, Month: m, Day: d} }
+	sound("nothing", &demand{})
 	sound("a single Tuesday", learnFrom(date(3, 3)))
 	sound("both changes of the clock", learnFrom(date(3, 28), date(3, 29), date(10, 24), date(10, 25)))
 
@@ -137,6 +138,21 @@ func TestDemandOfAnyDay(t *testing.T) {
 	}
 	if x := (Experience{}).Learn(quiet); x.days != 1 || x.demand != nil {
 		t.Errorf("dead entries have taught: %d days, demand %v", x.days, x.demand != nil)
+	}
+	// A loop that comes on before the first vehicle of a day does not hide the day
+	// before.
+	looped := crowdedYard(4)
+	looped.Site.QueueLoops = []perron.QueueLoop{{Sensor: "queue-1", Distance: 2}}
+	c := NewContinual(looped.Site)
+	for _, d := range []perron.Date{date(3, 7), date(3, 9)} {
+		events := looped.Day(d).Events
+		c.Observe(perron.Event{Time: events[0].Time.Add(-time.Second), Sensor: "queue-1", Kind: perron.On})
+		for _, ev := range events {
+			c.Observe(ev)
+		}
+	}
+	if got := c.experience.demand; got == nil || got.kinds[time.Saturday].joined[11*60/slotMinutes] < 5 {
+		t.Errorf("Saturday taught %+v", got)
 	}
 	long, _ := lived(Experience{}, y, date(3, 7))
 	for range queueSteps {

@@ -26,6 +26,8 @@ const (
 	// deafPart of the time without a sign of the entries is more than a day may
 	// have to teach.
 	deafPart = 0.05
+	// leastOpen is how many minutes a day must be open for to teach.
+	leastOpen = 60.0
 )
 
 type queueStepKind uint8
@@ -96,7 +98,7 @@ func (r *road) lookBack(expected *profile) (joined, minutes [slots]float64, unse
 			}
 		}
 	}
-	if deaf > deafPart*open {
+	if open < leastOpen || deaf > deafPart*open {
 		return joined, minutes, 0, false
 	}
 	var rates [slots]float64

@@ -13,7 +13,8 @@ const (
 	// vehicles that move up.
 	passing  = 8 * time.Second
 	movingUp = 6 * time.Second
-	// A loop that is occupied for this long is stuck and says nothing; so is one
+	// A loop that is occupied for this long without a gap, which a queue that moves
+	// up leaves now and then, is stuck and says nothing; so is one
 	// under which nothing moves while that many are let in and a loop nearer to
 	// the entrance sees the queue move up.
 	stuckAfter   = 3 * time.Hour
@@ -80,14 +81,13 @@ func (l *loop) covered(at time.Time) bool {
 		return false
 	}
 	if l.on {
-		held := at.Sub(l.since)
-		return held >= passing && held < stuckAfter
+		return at.Sub(l.since) >= passing && !l.stuck(at)
 	}
 	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
 }
 
 func (l *loop) stuck(at time.Time) bool {
-	return l.on && at.Sub(l.since) >= stuckAfter
+	return l.on && at.Sub(l.edge) >= stuckAfter
 }
 
 // trust decides which loops are believed. Where a loop is covered and one
