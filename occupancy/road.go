@@ -27,6 +27,7 @@ const (
 	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
 	settles   = 30.0    // minutes of queueing over which the entry rate is measured
 	longest   = 300.0   // minutes; no answer is longer than that
+	soonest   = 0.5     // minutes; a shorter wait is not promised
 	priorRate = 4.0     // entries that the prior of the entry rate is worth
 	givingUp  = 0.0035  // of those ahead leave the queue, for each minute of it
 	patience  = 45.0    // minutes of wait at which half of those who come drive on
@@ -426,8 +427,9 @@ func (r *road) question(at time.Time, full, prior float64) answer {
 	return out
 }
 
-// wait is the time until a newcomer is inside: as many admissions as vehicles
-// wait ahead, and one of its own that on average is partly over. Were they a
+// wait is the time until it is a newcomer's turn to be let in: none without a
+// queue while a bay is free, else as many admissions as vehicles wait ahead, and
+// one of its own that on average is partly over. Were they a
 // Poisson process with a rate that is known from k entries, the wait behind s
 // admissions would have mean s/rate and variance s/rate² + (s/rate)²/k (the
 // queue-length estimator of Ibrahim and Whitt, M&SOM 11, 2009, with an unknown
@@ -437,19 +439,19 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 	var mean, sd, weight [points]float64
 	used := 0
 	add := func(steps, w float64) {
-		mean[used] = steps/rate + entrance/60
-		sd[used] = math.Sqrt(0.6*steps/rate/rate + 0.7*steps*steps/rate/rate/known + 0.005)
+		mean[used] = steps / rate
+		sd[used] = math.Sqrt(0.6*steps/rate/rate + 0.7*steps*steps/rate/rate/known)
 		weight[used] = w
 		used++
 	}
 	// Thin the belief to a few points of about equal weight.
-	var sum, at float64
+	var sum, at, none float64
 	for q, p := range r.marg {
 		// The loops have the last word, as they have on the queue.
 		x := math.Max(float64(q), seen)
 		if x == 0 {
-			// No queue: the entrance only, or the next bay that gets free.
-			add(0, p*(1-full))
+			// No queue: at once, or with the next bay that gets free.
+			none = p * (1 - full)
 			add(0.7, p*full)
 			continue
 		}
@@ -466,6 +468,9 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 	}
 	quantile := func(want float64) float64 {
 		lo, hi := 0.0, 0.0
+		if want -= none; want <= 0 {
+			return 0
+		}
 		for i := range used {
 			hi = math.Max(hi, mean[i]+4*sd[i])
 		}
@@ -483,6 +488,8 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 		return (lo + hi) / 2
 	}
 	return perron.Interval{
-		Low: min(longest, quantile(waitTail)), Mid: min(longest, quantile(0.5)), High: min(longest, quantile(1-waitTail)),
+		Low:  min(longest, quantile(waitTail)),
+		Mid:  min(longest, quantile(0.5)),
+		High: min(longest, max(soonest, quantile(1-waitTail))),
 	}
 }

@@ -168,7 +168,7 @@ func TestYards(t *testing.T) {
 				Site: site, Seed: 11, Visits: c.visit, Faults: c.fault,
 				Dwell: simulate.Dwell{Median: c.dwell},
 			}
-			var inside, queue, wait, long tally
+			var inside, queue, wait, possible, long tally // possible: a wait of a minute or more is held so
 			weeks := 8
 			if underRace {
 				weeks = 1
@@ -190,6 +190,9 @@ func TestYards(t *testing.T) {
 					queue.add(float64(tr.Queue), got.Queue.Mid, got.Queue.Low, got.Queue.High)
 					if tr.Wait >= 0 {
 						wait.add(tr.Wait, got.Wait.Mid, got.Wait.Low, got.Wait.High)
+						if got.Wait.High >= 1 {
+							possible.add(tr.Wait, got.Wait.Mid, got.Wait.Low, got.Wait.High)
+						}
 						if tr.Wait >= 5 {
 							long.add(tr.Wait, got.Wait.Mid, got.Wait.Low, got.Wait.High)
 						}
@@ -198,18 +201,20 @@ func TestYards(t *testing.T) {
 			}
 			// Errors of one day hang together, so that eight days say the
 			// coverage to some hundredths only.
-			if !underRace && (inside.mae() > max(2.2, float64(c.bays)/13) || inside.coverage() < 0.72 || inside.coverage() > 0.93) {
+			if !underRace && (inside.mae() > max(2.2, float64(c.bays)/13) || inside.coverage() < 0.72 || inside.coverage() > 0.95) {
 				t.Errorf("on site is off by %.2f, coverage %.2f", inside.mae(), inside.coverage())
 			}
 			if inside.calibrated() {
 				calibrated++
 			}
-			if !underRace && (wait.mae() > c.limit || !wait.calibrated()) {
-				t.Errorf("the wait is off by %.2f minutes, coverage %.2f", wait.mae(), wait.coverage())
+			// Where none is held possible none comes, nearly always, which is no merit.
+			if !underRace && (wait.mae() > c.limit || possible.coverage() < 0.72 || possible.coverage() > 0.9) {
+				t.Errorf("the wait is off by %.2f minutes, coverage where one is possible %.2f", wait.mae(), possible.coverage())
 			}
 			t.Logf("inside %s", inside.String())
 			t.Logf("queue  %s", queue.String())
 			t.Logf("wait   %s", wait.String())
+			t.Logf("maybe  %s", possible.String())
 			t.Logf("wait>5 %s", long.String())
 		})
 	}

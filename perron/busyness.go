@@ -123,7 +123,7 @@ type Estimate struct {
 	At     time.Time `json:"at"`
 	OnSite Interval  `json:"onSite"` // vehicles inside
 	Queue  Interval  `json:"queue"`  // vehicles waiting outside
-	Wait   Interval  `json:"wait"`   // minutes until a vehicle that joins now is inside
+	Wait   Interval  `json:"wait"`   // minutes until a vehicle that joins now begins to be let in
 	// AtLeast says that the last queue loop is covered: Queue and Wait are lower
 	// bounds.
 	AtLeast bool `json:"atLeast,omitempty"`

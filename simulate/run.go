@@ -76,6 +76,7 @@ type run struct {
 	bays     int
 	lanes    int
 	room     int // vehicles that fit on the road
+	balk     float64
 	spans    []span
 	loops    []int // distances
 	arrivals []float64
@@ -96,7 +97,7 @@ type run struct {
 func newRun(y *Yard, r *rand.Rand, spans []span) *run {
 	s := &run{
 		rand: r, dwell: y.dwell(), bays: max(1, y.Site.Bays), lanes: max(1, y.Site.Lanes),
-		room: y.Site.RoadSpace, spans: spans,
+		room: y.Site.RoadSpace, spans: spans, balk: y.Balk,
 	}
 	if s.room <= 0 {
 		s.room = 40
@@ -186,7 +187,11 @@ func (s *run) arrive(e step) {
 	ahead := len(s.queue)
 	// A guess by eye, in minutes: one bay comes free every dwell over bays.
 	guess := float64(ahead) * s.dwell.Median * 1.25 / float64(s.bays)
-	if ahead >= s.room || luck < 0.7*(1-math.Exp(-math.Pow(guess/45, 2))) {
+	away := 0.7 * (1 - math.Exp(-math.Pow(guess/45, 2)))
+	if s.balk > 0 {
+		away = 1 - math.Exp(-math.Max(0, float64(ahead-8))/s.balk)
+	}
+	if ahead >= s.room || luck < away {
 		v.fate, v.left = Balked, e.at
 		return
 	}
@@ -220,7 +225,7 @@ func (s *run) report(start time.Time) []Vehicle {
 	for i, v := range s.vehicles {
 		out[i] = Vehicle{Arrived: at(v.arrived), Left: at(v.left), Fate: v.fate}
 		if v.fate == Served {
-			out[i].Entered = at(v.entered)
+			out[i].Let, out[i].Entered = at(v.started), at(v.entered)
 		}
 	}
 	return out
@@ -285,7 +290,7 @@ func (w *waits) at(t float64) float64 {
 	if let >= s.spans[i].close {
 		return -1
 	}
-	return (let - t + entranceTime) / 60
+	return (let - t) / 60
 }
 
 // readyFrom is the first instant from t on at which the entrance is ready. The

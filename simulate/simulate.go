@@ -33,6 +33,10 @@ type Yard struct {
 	Seed   uint64
 	Dwell  Dwell
 	Faults Faults
+	// Balk makes people turn away from a queue by its length alone: of those who
+	// find n vehicles the part exp(−(n−8)/Balk) joins, from 9 on. 0 lets them
+	// guess how long it takes.
+	Balk float64
 	// School is by which factor school holidays change the demand; 0 means not
 	// at all. It needs the holidays in the site.
 	School float64
@@ -76,9 +80,9 @@ type Truth struct {
 	At     time.Time
 	OnSite int // inside
 	Queue  int // waiting on the road
-	// Wait is the minutes until someone who joins the queue at that time has
-	// passed the entrance. It is -1 when they would not get in at all: outside
-	// the opening hours, or closing comes first.
+	// Wait is the minutes until someone who joins the queue at that time begins
+	// to be let in: 0 when that is at once. It is -1 when they would not get in
+	// at all: outside the opening hours, or closing comes first.
 	Wait float64
 }
 
@@ -92,10 +96,11 @@ const (
 	TurnedAway Fate = "turned-away" // still queueing at closing time
 )
 
-// A Vehicle is one visit. Entered is zero unless it was served.
+// A Vehicle is one visit. Let and Entered are when it began to be let in and
+// when it had passed the entrance, zero unless it was served.
 type Vehicle struct {
-	Arrived, Entered, Left time.Time
-	Fate                   Fate
+	Arrived, Let, Entered, Left time.Time
+	Fate                        Fate
 }
 
 // Day simulates one civil day. The same yard and date always give the same day.

@@ -100,7 +100,7 @@ func TestDayIsConsistent(t *testing.T) {
 }
 
 // TestWaitIsThatOfTheNextVehicle: who truly joined right after a grid instant
-// waited as long as the truth says, within the scatter of the entrance.
+// waited as long as the truth says, within the seconds between them.
 func TestWaitIsThatOfTheNextVehicle(t *testing.T) {
 	y := &simulate.Yard{Site: site(24), Seed: 3}
 	day := y.Day(date("2026-05-16"))
@@ -111,7 +111,7 @@ func TestWaitIsThatOfTheNextVehicle(t *testing.T) {
 			if v.Fate != simulate.Served || gap <= 0 || gap > 10*time.Second {
 				continue
 			}
-			got := v.Entered.Sub(v.Arrived).Minutes()
+			got := v.Let.Sub(v.Arrived).Minutes()
 			if math.Abs(got-tr.Wait) > 0.8 {
 				t.Errorf("%v: truth says %.1f minutes, the next vehicle took %.1f", tr.At, tr.Wait, got)
 			}

@@ -19,14 +19,14 @@ func TestKnowing(t *testing.T) {
 	noon := time.Date(2026, 5, 16, 10, 0, 0, 0, time.UTC)
 	at := func(minute float64) time.Time { return noon.Add(time.Duration(minute * float64(time.Minute))) }
 	day := simulate.Day{Vehicles: []simulate.Vehicle{
-		{Arrived: at(0), Entered: at(2), Left: at(30), Fate: simulate.Served},
-		{Arrived: at(1), Entered: at(5), Left: at(31), Fate: simulate.Served},
+		{Arrived: at(0), Let: at(2), Entered: at(2), Left: at(30), Fate: simulate.Served},
+		{Arrived: at(1), Let: at(5), Entered: at(5), Left: at(31), Fate: simulate.Served},
 		{Arrived: at(2), Left: at(2), Fate: simulate.Balked},
 		{Arrived: at(3), Left: at(12), Fate: simulate.Reneged},
-		{Arrived: at(4), Entered: at(14), Left: at(40), Fate: simulate.Served},
+		{Arrived: at(4), Let: at(14), Entered: at(14), Left: at(40), Fate: simulate.Served},
 	}}
 	k := newKnowing(day)
-	const door = entranceMinutes
+	const door = 0.0 // minutes, without anyone to go by
 	for _, c := range []struct {
 		minute float64
 		queue  int
@@ -110,8 +110,8 @@ func TestScoreIsThatOfTheDays(t *testing.T) {
 	cut.Vehicles = nil
 	for _, v := range day.Vehicles {
 		if !v.Arrived.After(noon) {
-			if v.Fate == simulate.Served && v.Entered.After(noon) {
-				v.Entered = v.Entered.Add(time.Hour)
+			if v.Fate == simulate.Served && v.Let.After(noon) {
+				v.Let = v.Let.Add(time.Hour)
 			}
 			cut.Vehicles = append(cut.Vehicles, v)
 		}

@@ -14,12 +14,8 @@ import (
 // service (LES), how long the head of the line has waited so far (HOL), and the
 // queue length over the service rate (QL); and the mean of the last ten waits.
 //
-// All are causal. Without anyone to go by they answer the time that the
-// entrance takes.
+// All are causal. Without anyone to go by they answer 0.
 var knownNames = [...]string{"last to enter", "head of line", "last ten", "queue × headway"}
-
-// entranceMinutes is how long a vehicle takes to be let in when nobody waits.
-const entranceMinutes = 11.0 / 60
 
 // knowing answers for rising instants of one day.
 type knowing struct {
@@ -38,7 +34,7 @@ func newKnowing(day simulate.Day) *knowing {
 		}
 	}
 	slices.SortStableFunc(k.byArrival, func(a, b simulate.Vehicle) int { return a.Arrived.Compare(b.Arrived) })
-	slices.SortStableFunc(k.byEntry, func(a, b simulate.Vehicle) int { return a.Entered.Compare(b.Entered) })
+	slices.SortStableFunc(k.byEntry, func(a, b simulate.Vehicle) int { return a.Let.Compare(b.Let) })
 	return k
 }
 
@@ -47,23 +43,19 @@ func (k *knowing) at(t time.Time, queue int) (out [len(knownNames)]float64) {
 	for k.arrived < len(k.byArrival) && !k.byArrival[k.arrived].Arrived.After(t) {
 		k.arrived++
 	}
-	for k.entered < len(k.byEntry) && !k.byEntry[k.entered].Entered.After(t) {
+	for k.entered < len(k.byEntry) && !k.byEntry[k.entered].Let.After(t) {
 		k.entered++
 	}
-	for i := range out {
-		out[i] = entranceMinutes
-	}
-	waited := func(v simulate.Vehicle) float64 { return v.Entered.Sub(v.Arrived).Minutes() }
+	waited := func(v simulate.Vehicle) float64 { return v.Let.Sub(v.Arrived).Minutes() }
 	if done := k.byEntry[:k.entered]; len(done) > 0 {
 		out[0] = waited(done[len(done)-1])
 		last := done[max(0, len(done)-10):]
-		out[2] = 0
 		for _, v := range last {
 			out[2] += waited(v) / float64(len(last))
 		}
 		if first := done[max(0, len(done)-11)]; len(done) > 1 {
-			headway := done[len(done)-1].Entered.Sub(first.Entered).Minutes() / float64(min(10, len(done)-1))
-			out[3] += float64(queue) * headway
+			headway := done[len(done)-1].Let.Sub(first.Let).Minutes() / float64(min(10, len(done)-1))
+			out[3] = float64(queue) * headway
 		}
 	}
 	if head, ok := k.head(t, queue); ok {
@@ -72,13 +64,13 @@ func (k *knowing) at(t time.Time, queue int) (out [len(knownNames)]float64) {
 	return out
 }
 
-// head is the first of those who wait. Who is being let in no longer does.
+// head is the first of those who wait.
 func (k *knowing) head(t time.Time, queue int) (simulate.Vehicle, bool) {
 	for i := k.arrived - 1; i >= 0 && queue > 0; i-- {
 		v := k.byArrival[i]
 		gone := v.Left
 		if v.Fate == simulate.Served {
-			gone = v.Entered
+			gone = v.Let
 		}
 		if !gone.After(t) {
 			continue
