@@ -234,8 +234,9 @@ func (d *accuracyDay) compare(w *words, site *perron.Site, day perron.Date, lead
 
 // draw places slots of a day on a scale that holds all of them. Below matters
 // nothing is worth telling apart: a wait of no minute and one of half a minute.
+// So the scale goes on well above it, and a day without waits looks like one.
 func (c *bandChart) draw(w *words, from, to time.Time, slots []perron.Slot, of func(*perron.Slot) perron.Interval, came map[int64]float64, matters float64) {
-	top := 4.0
+	top := max(4, 3*matters)
 	for i := range slots {
 		top = math.Max(top, math.Max(of(&slots[i]).High, came[slots[i].Start.Unix()]))
 	}

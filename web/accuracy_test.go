@@ -31,7 +31,7 @@ func TestPlannerShowsForecastsBesideWhatCame(t *testing.T) {
 			}
 		}
 	}
-	has(page("site=poort&day=2026-05-02&ahead=360"), "Was the forecast right?", "2.4 of 9.3", "8.1 of 10", "2 to 8 days", "one in 72 of 5,400 cases",
+	has(page("site=poort&day=2026-05-02&ahead=360"), "Was the forecast right?", "off by 2.4, of 9.3 on average", "8.1 of 10", "2 to 8 days", "one in 72 of 5,400 cases",
 		`aria-current="true">6 hours before`, "Waiting time in minutes, forecast 6 hours before", "How long do people wait?", "Vehicles on the site", "Estimated afterwards")
 	// Without a score, and on a day without opening.
 	has(page("site=haven&day=2026-05-03"), "no forecasts yet whose outcome is known", "was not open that day")
@@ -74,6 +74,10 @@ func TestCompareTakesTheForecastOfThatLead(t *testing.T) {
 	}
 	if got["10:00"] != "7 (7–7)" || got["10:45"] != "7 (7–7)" || got["11:00"] != "9 (9–9)" {
 		t.Errorf("an hour before: %v", got)
+	}
+	// A day on which nobody waits looks like one.
+	if g := d.Charts[1].Grid; g[len(g)-1].Label != "15" {
+		t.Errorf("the scale of the waits: %+v", g)
 	}
 }
 
@@ -127,7 +131,7 @@ func TestStaffSeeWhatNumbersRestOn(t *testing.T) {
 	s := scenarios()[0]
 	w, b := langs.words["en"], s.Busyness("poort")
 	v := viewBelief(w, &b, s.now)
-	if v == nil || !strings.Contains(v.Why, "12 closed days") || len(v.Rows) != 3 || !strings.Contains(v.Lines[1], "miss 18 of 100 vehicles that leave now. Usually: 4") {
+	if v == nil || !strings.Contains(v.Why, "12 closed days") || len(v.Rows) != 4 || !strings.Contains(v.Lines[1], "miss 18 of 100 vehicles that leave now. Usually: 4") {
 		t.Errorf("%+v", v)
 	}
 	if got := doubtsOf(w, s.site("poort"), &b, s.now); len(got) != 1 || !strings.Contains(got[0], "since 10:35") || !strings.Contains(got[0], "about 18 of 100") {

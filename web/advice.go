@@ -2,6 +2,7 @@ package web
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -82,7 +83,7 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 	if where == nil {
 		return ""
 	}
-	return w.T("advice.later", "Name", where.site.Name, "Time", w.Clock(at.Start), "Wait", w.Wait(perron.BandOf(at.Wait.Mid), false))
+	return w.T("advice.later", "Name", where.site.Name, "Time", w.Clock(at.Start), "Wait", w.WaitRange(at.Wait))
 }
 
 // bestToday says the best moment that is left today, or nothing.
@@ -111,8 +112,17 @@ func noMoments(w *words, s *siteNow, now time.Time) string {
 		return w.T("best.over")
 	case anyTime(s, now):
 		return w.T("best.anytime", "Minutes", int(worthwhile))
+	case !foreseen(s, now):
+		return w.T("best.nothing")
 	}
 	return w.T("best.none")
+}
+
+// foreseen says whether anything is expected of the rest of today.
+func foreseen(s *siteNow, now time.Time) bool {
+	return s.forecast != nil && slices.ContainsFunc(s.forecast.Quarters, func(q perron.Slot) bool {
+		return q.Open && q.Start.After(now) && perron.DateOf(q.Start) == perron.DateOf(now) && q.Level != perron.Unknown
+	})
 }
 
 // anyTime says whether the wait is short now and for as long as the site is
@@ -136,9 +146,9 @@ func anyTime(s *siteNow, now time.Time) bool {
 }
 
 // momentsLeft are the best moments that have not passed, none for a site that
-// is closed or closing.
+// is closed or closing, or is not measured.
 func momentsLeft(s *siteNow, now time.Time) []perron.Moment {
-	if s.forecast == nil || s.busyness.Closure != nil || s.busyness.Level == perron.Late {
+	if s.forecast == nil || s.busyness.Closure != nil || s.busyness.Level == perron.Late || s.busyness.Level == perron.Unknown {
 		return nil
 	}
 	var out []perron.Moment

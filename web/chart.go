@@ -14,16 +14,17 @@ import (
 type bar struct {
 	X, Y, W, H string
 	// Class is how it is drawn: "m" measured (solid), "e" expected (light),
-	// "t" typical (outline), "u" not measured (hatched), with "l1" to "l4".
+	// "t" typical (outline), "u" not measured and "n" not known yet (hatched),
+	// with "l1" to "l4", or "l0" for too late to get in.
 	Class string
+	// Top is where what is expected lies in the middle, and BandY and BandH are
+	// the still lighter part from the shortest to the longest wait that is likely.
+	// They are empty where they are not drawn.
+	Top, BandY, BandH string
 }
 
-// Cap says whether the bar gets a solid top edge: what is expected is light,
-// and its height must be seen all the same.
-func (b bar) Cap() bool { return strings.HasPrefix(b.Class, "e") }
-
-// CapClass is the class of that edge.
-func (b bar) CapClass() string { return "c" + strings.TrimPrefix(b.Class, "e") }
+// Level is the class of the bar's level, after a space.
+func (b bar) Level() string { return b.Class[1:] }
 
 // A tick is an hour on the axis.
 type tick struct {
@@ -58,16 +59,17 @@ type dayChart struct {
 	Empty      bool // open, but nothing is known or expected
 	From, To   string
 	Kinds      []string // which kinds occur, for the legend
+	Bands      bool     // some of what is expected has a range that shows
 }
 
 type gridLine struct{ Y, Label string }
 
-// height is how tall a bar is, 0 to 1. Waits stand on a square-root scale
-// against an hour, so that the difference between 5 and 15 minutes shows. Where
-// nobody waits the bar shows how full the yard is, below the height of 5
-// minutes.
-func height(s *perron.Slot, bays int) float64 {
-	h := math.Sqrt(math.Min(math.Max(s.Wait.Mid, 0), 60) / 60)
+// height is how tall a bar is for a wait in minutes, 0 to 1. Waits stand on a
+// square-root scale against an hour, so that the difference between 5 and 15
+// minutes shows. Where nobody waits the bar shows how full the yard is, below
+// the height of 5 minutes.
+func height(s *perron.Slot, wait float64, bays int) float64 {
+	h := math.Sqrt(math.Min(math.Max(wait, 0), 60) / 60)
 	fill := 0.0
 	if bays > 0 {
 		fill = math.Min(math.Max(s.OnSite.Mid, 0)/float64(bays), 1)
@@ -151,9 +153,11 @@ func slotsOf(f *perron.Forecast, from, to time.Time) []perron.Slot {
 }
 
 // kindOf is the class and word of a slot's basis.
-func kindOf(s *perron.Slot) (class, word string) {
-	switch {
-	case s.Level.Rank() == 0:
+func kindOf(s *perron.Slot, now time.Time) (class, word string) {
+	switch unknown := s.Level.Rank() == 0 && s.Level != perron.Late; {
+	case unknown && s.Start.After(now):
+		return "n", "day.notyet"
+	case unknown:
 		return "u", "day.unknown"
 	case s.Basis == perron.Measured || s.Basis == perron.Corrected:
 		return "m", "day.measured"
@@ -196,10 +200,11 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 		if !s.Open || s.Level == perron.Closed || unplanned && end.After(now) && d == today {
 			continue
 		}
-		class, word := kindOf(s)
+		class, word := kindOf(s, now)
 		shown = append(shown, *s)
 		c.Bars = append(c.Bars, newBar(s, class, x(s.Start), x(end), site.Bays))
 		c.Rows = append(c.Rows, newRow(w, s, class, word))
+		c.Bands = c.Bands || c.Bars[len(c.Bars)-1].BandH != ""
 		if !seen[word] {
 			seen[word] = true
 			c.Kinds = append(c.Kinds, class)
@@ -213,14 +218,31 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 	return c
 }
 
+// A range that ends below 5 minutes is no wait, and one that is lower than
+// bandFrom cannot be seen.
+const bandFrom = 0.03
+
 func newBar(s *perron.Slot, class string, x0, x1 float64, bays int) bar {
-	h := height(s, bays)
-	if class == "u" {
+	h := height(s, s.Wait.Mid, bays)
+	if class == "u" || class == "n" {
 		h = 0.12
 	}
 	gap := (x1 - x0) * 0.14
-	b := bar{X: percent(x0 + gap), W: percent(x1 - x0 - 2*gap), Y: percent(yOf(h)), H: percent(h * (100 - headroom)), Class: class}
-	if r := s.Level.Rank(); r > 0 {
+	b := bar{X: percent(x0 + gap), W: percent(x1 - x0 - 2*gap), Class: class}
+	if class == "e" || class == "t" {
+		low, high := min(h, height(s, s.Wait.Low, bays)), max(h, height(s, s.Wait.High, bays))
+		if s.Wait.High >= 5 && high-low >= bandFrom {
+			b.BandY, b.BandH = percent(yOf(high)), percent((high-low)*(100-headroom))
+		} else {
+			low = h
+		}
+		// An outline goes up to the middle; what is expected has an edge there.
+		if class == "e" {
+			b.Top, h = percent(yOf(h)), low
+		}
+	}
+	b.Y, b.H = percent(yOf(h)), percent(h*(100-headroom))
+	if r := s.Level.Rank(); r > 0 || s.Level == perron.Late {
 		b.Class += " l" + strconv.Itoa(r)
 	}
 	return b
@@ -229,14 +251,14 @@ func newBar(s *perron.Slot, class string, x0, x1 float64, bays int) bar {
 func newRow(w *words, s *perron.Slot, class, word string) row {
 	r := row{Time: w.Clock(s.Start), Kind: w.T(word), Level: w.Level(s.Level), Mark: string(s.Level)}
 	switch class {
-	case "u":
-		r.Wait = w.T("wait.unknown")
+	case "u", "n":
+		r.Wait, r.Level = w.T("wait.unknown"), "–"
 	case "m":
 		r.Wait = w.Wait(perron.BandOf(s.Wait.Mid), false)
 	default:
 		r.Wait = w.WaitRange(s.Wait)
 	}
-	if n := int(math.Round(s.Late * 10)); n >= 1 && class != "u" && class != "m" {
+	if n := int(math.Round(s.Late * 10)); n >= 1 && (class == "e" || class == "t") {
 		r.Wait = w.T("wait.late", "Wait", r.Wait, "Tenths", min(n, 9))
 	}
 	return r

@@ -132,6 +132,9 @@ func TestDayChart(t *testing.T) {
 	if diff := cmp.Diff([]string{"m", "e"}, v.Kinds); diff != "" {
 		t.Error(diff)
 	}
+	if !v.Bands {
+		t.Error("the ranges of what is expected are not drawn")
+	}
 	if v.Summary != "Zeer druk 10:30–12:15. Rustig 15:00–17:00." {
 		t.Errorf("summary %q", v.Summary)
 	}
@@ -146,6 +149,20 @@ func TestDayChart(t *testing.T) {
 	}
 	if v := viewDay(w, site, nil, date("2026-05-09"), now, false); !v.Empty || v.Summary != "Nog geen verwachting." {
 		t.Errorf("no forecast: %+v", v)
+	}
+	// Nothing is known of hours like these yet, and in the last one most are too late.
+	none := fixtureForecast(site, 1, now, now)
+	for i := range none.Quarters {
+		none.Quarters[i].Level, none.Quarters[i].Basis = perron.Unknown, perron.QualityUnknown
+	}
+	last := &none.Quarters[22]
+	last.Level, last.Basis, last.Late, last.Wait = perron.Late, perron.Expected, 0.7, perron.Interval{Low: 10, Mid: 20, High: 30}
+	v = viewDay(w, site, &none, date("2026-05-09"), now, false)
+	if got := v.Rows[32]; got.Kind != "nog niet bekend" || got.Level != "–" || v.Bars[32].Class != "n" {
+		t.Errorf("not foreseen: %+v %+v", got, v.Bars[32])
+	}
+	if got := v.Rows[33]; got.Time != "16:45" || got.Kind != "verwacht" || got.Level != "Bijna gesloten" || !strings.Contains(got.Wait, "7 van de 10 keer") || v.Bars[33].Class != "e l0" {
+		t.Errorf("too late: %+v %+v", got, v.Bars[33])
 	}
 	// Not measured is neither quiet nor nothing.
 	f = fixtureForecast(site, 1, now, civil("2026-05-09 10:00"))
@@ -172,7 +189,7 @@ func TestFocusDay(t *testing.T) {
 
 func TestHeight(t *testing.T) {
 	at := func(wait, onSite float64) float64 {
-		return height(&perron.Slot{Wait: perron.Exactly(wait), OnSite: perron.Exactly(onSite)}, 24)
+		return height(&perron.Slot{OnSite: perron.Exactly(onSite)}, wait, 24)
 	}
 	five := math.Sqrt(5.0 / 60)
 	if h := at(0, 24); h >= five {
@@ -186,6 +203,31 @@ func TestHeight(t *testing.T) {
 	}
 	if !(at(0, 5) < at(0, 20) && at(0, 20) < at(10, 0) && at(10, 0) < at(30, 0)) {
 		t.Error("heights do not rise")
+	}
+}
+
+// What is expected is drawn with its range: an edge at the middle, and a lighter
+// part from the shortest to the longest wait that is likely.
+func TestBarShowsItsRange(t *testing.T) {
+	at := func(class string, low, mid, high float64) bar {
+		s := perron.Slot{Level: perron.Busy, Wait: perron.Interval{Low: low, Mid: mid, High: high}}
+		return newBar(&s, class, 0, 10, 24)
+	}
+	y := func(minutes float64) string { return percent(yOf(math.Sqrt(minutes / 60))) }
+	if b := at("e", 10, 15, 30); b.BandY != y(30) || b.Top != y(15) || b.Y != y(10) || b.BandH != percent(88*(math.Sqrt(0.5)-math.Sqrt(10.0/60))) {
+		t.Errorf("expected 10 to 30 minutes: %+v", b)
+	}
+	if b := at("t", 10, 15, 30); b.BandY != y(30) || b.Top != "" || b.Y != y(15) {
+		t.Errorf("usually 10 to 30 minutes: %+v", b)
+	}
+	if b := at("e", 30, 60, 400); b.BandY != y(60) || b.Y != y(30) {
+		t.Errorf("expected an hour and more: %+v", b)
+	}
+	// No wait to speak of, no range at all, and what was measured.
+	for _, b := range []bar{at("e", 0, 1, 4), at("e", 15, 15, 15), at("m", 10, 15, 30), at("u", 0, 0, 0)} {
+		if b.BandH != "" || b.Class[0] == 'e' && b.Top != b.Y {
+			t.Errorf("a range is drawn: %+v", b)
+		}
 	}
 }
 
@@ -211,6 +253,9 @@ func TestWeek(t *testing.T) {
 	}
 	if classes != "mmeeeeee" {
 		t.Errorf("today's hours are %q", classes)
+	}
+	if diff := cmp.Diff([]string{"m", "e", "t"}, v.Kinds); diff != "" {
+		t.Errorf("the legend: %s", diff)
 	}
 	if d := v.Days[1]; d.Full != "Morgen" || !d.Closed || d.Summary != "Gesloten." {
 		t.Errorf("Sunday: %+v", d)
@@ -248,7 +293,7 @@ func TestAdvice(t *testing.T) {
 	}{
 		{"another is faster", []siteNow{at(0, 52), at(1, 29), at(2, 30)}, "Bij Buiten bent u nu ongeveer 20 minuten sneller aan de beurt dan bij Poort."},
 		{"no difference worth a line", []siteNow{at(0, 12), at(1, 5)}, ""},
-		{"all busy, later is better", []siteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 is de wachttijd bij Poort minder dan 5 min."},
+		{"all busy, later is better", []siteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 verwachten we bij Poort een kortere wachttijd: minder dan 5 min."},
 		{"all busy, nothing better", []siteNow{at(0, 30), at(1, 28)}, ""},
 		{"unknown is not fast", []siteNow{at(0, 30), unknown}, ""},
 		{"nothing known", []siteNow{unknown}, ""},
@@ -312,7 +357,7 @@ func TestNoBestMoment(t *testing.T) {
 	}{
 		{"short all day", site(perron.Quiet, quiet...), "elk moment", "De wachttijd blijft vandaag waarschijnlijk korter dan 10 minuten. Kom wanneer het u uitkomt."},
 		{"long later", site(perron.Quiet, append(quiet, quarter("2026-05-12 14:00", 25))...), "", "Vandaag zijn er geen rustige momenten meer te verwachten."},
-		{"nothing foreseen", site(perron.Quiet), "", "Vandaag zijn er geen rustige momenten meer te verwachten."},
+		{"nothing foreseen", site(perron.Quiet), "", "Er is nog geen verwachting. Daarom noemen we geen beste moment."},
 		{"closed by staff", closed, "", "Voor vandaag zijn er geen momenten meer. Kijk bij de week."},
 		{"not measured", site(perron.Unknown, quiet...), "", "We meten nu niet. Daarom noemen we geen beste moment."},
 	} {

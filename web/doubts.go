@@ -11,13 +11,19 @@ import (
 func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) string {
 	kv := []any{"Site", site.Name, "Gateway", d.Gateway, "Sensor", sensorName(w, site, d.Sensor), "For", w.since(d.Since, now), "Time", w.Clock(d.Since), "Of100", int(math.Round(100 * d.Part))}
 	switch d.Kind {
+	case perron.DoubtForecast:
+		// It is judged by weeks: minutes and hours would say too much.
+		if now.Sub(d.Since) < 48*time.Hour {
+			kv = append(kv, "For", "")
+		}
+		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtOutbox:
 		if d.Count == 0 {
 			return w.T("doubt.outbox_gone_unknown", kv...)
 		}
 		return w.N("doubt.outbox_gone", int(min(d.Count, 1<<31)), kv...)
 	case perron.DoubtOffline, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtStuckOff, perron.DoubtQuiet, perron.DoubtCounter,
-		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtForecast, perron.DoubtRival,
+		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtRival,
 		perron.DoubtReset, perron.DoubtEntries, perron.DoubtExits:
 		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes,

@@ -17,11 +17,13 @@ import (
 // A scenario is a made-up situation at three sites, with a fixed now.
 type scenario struct {
 	name  string
+	title string // of the site, empty for the usual one
 	now   time.Time
 	sites []*perron.Site
 	live  map[string]perron.Busyness // before AsOf
 	days  map[string]float64         // how busy each site's days are, 1 is usual
 	gates map[string][]perron.GatewayStatus
+	since time.Time // before it nothing was counted
 
 	mu      sync.Mutex
 	actions []perron.Action
@@ -226,6 +228,7 @@ func (s *scenario) change(site string, f func(b *perron.Busyness)) {
 // scenarios are what the pages are looked at in.
 func scenarios() []*scenario {
 	saturday := newScenario("saturday", "2026-05-09 11:20")
+	saturday.title = "Recyclingperrons Almere" // beside the languages at 360 px
 	saturday.change("poort", func(b *perron.Busyness) {
 		b.AtLeast, b.Band = true, perron.Band{Min: 45, Max: 60}
 		b.Wait, b.Level = perron.Interval{Low: 45, Mid: 52, High: 70}, perron.VeryBusy
@@ -325,7 +328,7 @@ func (s *scenario) Counts(_ context.Context, q store.CountQuery) ([]perron.Count
 	site := s.site(q.Site)
 	var out []perron.Count
 	for t := q.Step.Start(q.From); t.Before(q.To) && t.Before(s.now); t = q.Step.Next(t) {
-		if !site.Hours.Open(t) {
+		if !site.Hours.Open(t) || t.Before(s.since) {
 			continue
 		}
 		_, onSite := crowd(s.dayOf(q.Site, t), t)
@@ -350,7 +353,7 @@ func (s *scenario) Samples(_ context.Context, id string, from, to time.Time) ([]
 	site := s.site(id)
 	var out []perron.Sample
 	for t := perron.Quarter.Start(from); t.Before(to) && t.Before(s.now); t = t.Add(5 * time.Minute) {
-		if !site.Hours.Open(t) {
+		if !site.Hours.Open(t) || t.Before(s.since) {
 			continue
 		}
 		wait, onSite := crowd(s.dayOf(id, t), t)
@@ -377,7 +380,7 @@ func (s *scenario) onSite(_ context.Context, site *perron.Site, d perron.Date) (
 func (s *scenario) Forecasts(_ context.Context, id string, from, to time.Time) ([]perron.Forecast, error) {
 	var out []perron.Forecast
 	for t := perron.Hour.Start(from); t.Before(to) && t.Before(s.now); t = t.Add(2 * time.Hour) {
-		if !t.Before(from) {
+		if !t.Before(from) && !t.Before(s.since) {
 			out = append(out, fixtureForecast(s.site(id), s.days[id], t, t))
 		}
 	}
@@ -415,6 +418,12 @@ func (s *scenario) Actions(_ context.Context, site string, from, to time.Time) (
 }
 
 func (s *scenario) Extent(context.Context, string) (store.Extent, error) {
+	switch {
+	case s.since.After(s.now):
+		return store.Extent{}, nil
+	case !s.since.IsZero():
+		return store.Extent{First: s.since, Last: s.now}, nil
+	}
 	return store.Extent{First: civil("2026-01-05 08:31"), Last: s.now}, nil
 }
 
@@ -479,7 +488,7 @@ func newHandler(t testing.TB, s *scenario, auth *fakeAuth) http.Handler {
 	t.Helper()
 	h, err := New(Config{
 		Sites: s.sites, Live: s, History: s, Staff: s, Auth: auth, OnSite: s.onSite,
-		Now: func() time.Time { return s.now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Now: func() time.Time { return s.now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Title: s.title,
 	})
 	if err != nil {
 		t.Fatalf("New: %v", err)

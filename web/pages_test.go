@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -144,14 +145,16 @@ func TestPagesSayWhatIs(t *testing.T) {
 		{"saturday", "/nl/", []string{"minstens 45 min", "Zeer druk", "Bij Buiten bent u nu ongeveer", "Beste moment vandaag:"}, nil},
 		{"saturday", "/nl/perron/poort", []string{"ongeveer 26 voertuigen op het terrein", "geo:52.34080,5.15420?q=52.34080,5.15420%28Poort%29", "Hemelvaartsdag", "laatste 8 weken", "Groenafval"}, nil},
 		{"sunday", "/nl/", []string{"Gesloten.", "Morgen open om 8:30."}, []string{`data-level="quiet"`, "gemeten om"}},
-		{"down", "/nl/", []string{"Geen actuele meting (laatste om 10:42).", "Meestal rustig op dit moment.", `data-level="unknown" data-typical="quiet"`, "Er is nog geen verwachting."}, nil},
-		{"down", "/en/perron/poort", []string{"No current measurement (last at 10:42).", "Usually quiet at this time."}, []string{`data-level="quiet"`}},
+		{"down", "/nl/", []string{"Geen actuele meting (laatste om 10:42).", "Meestal rustig op dit moment.", `data-level="unknown" data-typical="quiet"`, "Er is nog geen verwachting."}, []string{"na 12:00"}},
+		{"down", "/en/perron/poort", []string{"No current measurement (last at 10:42).", "Usually quiet at this time.", "so we name no best moment"}, []string{`data-level="quiet"`}},
 		{"late", "/nl/", []string{"Sluit om 17:00.", "Als u nu vertrekt, komt u waarschijnlijk niet meer aan de beurt."}, nil},
 		{"notice", "/en/", []string{"One lane is closed.", "Posted at 9:41", "The queue has reached the public road.", "since 9:52"}, nil},
 		{"notice", "/nl/perron/buiten", []string{"De rij staat op de openbare weg."}, []string{"Na 1"}},
 		{"saturday", "/planner?site=poort&day=2026-05-02", []string{"Drukste dagen", "/api/v1/sites/poort/counts?format=csv&amp;from=2026-03-15&amp;to=2026-05-10&amp;interval=1h", "Verloop van zaterdag 2 mei 2026"}, nil},
 		{"saturday", "/planner?from=2027-01-01&to=2027-02-01", []string{"In deze periode zijn er geen tellingen."}, nil},
 		{"saturday", "/planner?from=x&to=y", []string{"Die periode klopt niet."}, nil},
+		{"saturday", "/planner?site=poort&day=2026-02-30", []string{"Die dag klopt niet.", "Klopte de verwachting?"}, nil},
+		{"saturday", "/planner?from=2026-05-02&to=2026-05-02", []string{" binnengekomen op 1 dag."}, nil},
 	} {
 		body := get(newHandler(t, scenarioNamed(t, c.scenario), &fakeAuth{}), c.path).Body.String()
 		for _, want := range c.want {
@@ -162,6 +165,41 @@ func TestPagesSayWhatIs(t *testing.T) {
 		for _, never := range c.never {
 			if strings.Contains(body, never) {
 				t.Errorf("%s %s says %q", c.scenario, c.path, never)
+			}
+		}
+	}
+}
+
+// TestPagesOfANewServer: nothing that divides by what is not there yet shows on
+// a page, neither before the first count nor on the first day.
+func TestPagesOfANewServer(t *testing.T) {
+	nothing := newScenario("nothing", "2026-05-09 11:20")
+	nothing.since = nothing.now.Add(time.Hour)
+	for _, site := range nothing.sites {
+		nothing.live[site.ID], nothing.gates[site.ID] = perron.Busyness{}, nil
+	}
+	first := newScenario("first day", "2026-05-09 11:20")
+	first.since = civil("2026-05-09 08:30")
+	wrong := regexp.MustCompile(`NaN|\bInf(inity)?\b|[>\s(]-\d|\d{7,} (min|voertuig)`)
+	tags := regexp.MustCompile(`(?s)<script.*?</script>|<svg.*?</svg>|<[^>]*>`)
+	for _, s := range []*scenario{nothing, first} {
+		h := newHandler(t, s, &fakeAuth{})
+		for _, path := range []string{
+			"/nl/", "/nl/perron/poort", "/nl/staff", "/nl/planner", "/nl/planner?site=poort", "/nl/planner?site=poort&day=2026-05-09",
+			"/nl/planner?site=poort&day=2026-10-25&ahead=360", "/nl/planner?site=poort&from=2026-03-29&to=2026-03-29",
+		} {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.AddCookie(&http.Cookie{Name: "user", Value: "ans"})
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != http.StatusOK {
+				t.Errorf("%s: %s: %d", s.name, path, w.Code)
+			}
+			if m := wrong.FindString(tags.ReplaceAllString(w.Body.String(), "\n")); m != "" {
+				t.Errorf("%s: %s says %q", s.name, path, m)
+			}
+			if strings.Contains(w.Body.String(), `"NaN`) || strings.Contains(w.Body.String(), `"+Inf`) {
+				t.Errorf("%s: %s draws what is no number", s.name, path)
 			}
 		}
 	}
@@ -300,6 +338,8 @@ func TestDoubtsInPlainSentences(t *testing.T) {
 		{perron.Doubt{Kind: perron.DoubtSetAside, Count: 2100}, "Poort: 2.100 tellingen hadden een onmogelijke tijd of kwamen van een onbekende sensor en tellen niet mee."},
 		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour)}, "Teller gate van Poort heeft een nieuw geheugen. Wat hij vanaf 11:00 telde en nog niet had verstuurd, is weg; hoeveel is niet bekend."},
 		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour), Count: 12}, "Teller gate van Poort heeft een nieuw geheugen. Minstens 12 tellingen in het oude waren nog niet verstuurd en zijn weg, en ook wat er vanaf 11:00 bij kwam."},
+		{perron.Doubt{Kind: perron.DoubtForecast, Since: now.Add(-3 * time.Minute)}, "Poort: de verwachting klopt duidelijk slechter dan eerst. Is er iets veranderd, of mist een teller voertuigen?"},
+		{perron.Doubt{Kind: perron.DoubtForecast, Since: now.AddDate(0, 0, -9)}, "Poort: de verwachting klopt al 9 dagen duidelijk slechter dan eerst. Is er iets veranderd, of mist een teller voertuigen?"},
 		{perron.Doubt{Kind: "new_kind"}, "Poort: er is iets mis met de tellingen."},
 	} {
 		if got := doubtSentence(w, site, c.doubt, now); got != c.want {

@@ -111,6 +111,11 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	body := viewPlanner(v, s.Sites, chosen, p, last, counts, q.Get("day"))
+	if day := q.Get("day"); complaint == "" && day != "" {
+		if d, err := perron.ParseDate(day); err != nil || d.Before(perron.DateOf(perron.Earliest)) {
+			complaint = "planner.badday"
+		}
+	}
 	if complaint != "" {
 		body.Complaint = v.T(complaint)
 	}
@@ -318,7 +323,7 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 	for _, t := range totals {
 		sum += t.In
 	}
-	b.Total = v.N("planner.total", sum, "Days", v.Number(len(totals)))
+	b.Total = v.N("planner.total", sum, "Days", v.N("planner.ondays", len(totals)))
 	for _, t := range totals[:min(10, len(totals))] {
 		b.Days = append(b.Days, busyDay{
 			Day: capital(v.FullDate(t.Date)), Link: plannerLink(v, site, p, t.Date.String()), Holiday: holidayName(v.words, t.Date),

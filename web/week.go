@@ -1,6 +1,8 @@
 package web
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -25,6 +27,8 @@ type weekDay struct {
 type weekView struct {
 	Days  []weekDay
 	Hours []int // the civil hours that occur, for the rows of the table
+	// Kinds are what occurs, for the legend; none when all is expected.
+	Kinds []string
 }
 
 // Cell is a day's hour in words, empty when it is closed then.
@@ -54,12 +58,23 @@ func viewWeek(w *words, site *perron.Site, f *perron.Forecast, now time.Time) we
 		v.Hours = append(v.Hours, h)
 	}
 	for i := range 7 {
-		v.Days = append(v.Days, viewWeekDay(w, site, f, today.AddDays(i), today, first, last))
+		v.Days = append(v.Days, viewWeekDay(w, site, f, today.AddDays(i), now, first, last))
+	}
+	for _, kind := range []string{"m", "e", "t", "u", "n"} {
+		if slices.ContainsFunc(v.Days, func(d weekDay) bool {
+			return slices.ContainsFunc(d.Bars, func(b bar) bool { return strings.HasPrefix(b.Class, kind) })
+		}) {
+			v.Kinds = append(v.Kinds, kind)
+		}
+	}
+	if len(v.Kinds) == 1 && v.Kinds[0] == "e" {
+		v.Kinds = nil // the sentence above says as much
 	}
 	return v
 }
 
-func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perron.Date, first, last int) weekDay {
+func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, first, last int) weekDay {
+	today := perron.DateOf(now)
 	spans := site.Hours.On(d)
 	v := weekDay{
 		Short: w.ShortWeekday(d.Weekday()), Full: w.NearDay(d, today), Today: d == today,
@@ -91,7 +106,7 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d, today perro
 			s = &t
 		}
 		hour := s.Start.In(perron.Amsterdam).Hour()
-		class, word := kindOf(s)
+		class, word := kindOf(s, now)
 		x := float64(hour-first) * 100 / n
 		slots = append(slots, *s)
 		v.Bars = append(v.Bars, newBar(s, class, x, x+100/n, site.Bays))

@@ -10,7 +10,7 @@ export function readOuts(row: (time: string, kind: string, wait: string) => stri
     const slider = read?.querySelector<HTMLInputElement>("input");
     const out = read?.querySelector<HTMLOutputElement>("output");
     const rows = plot.parentElement?.querySelectorAll<HTMLTableRowElement>("[data-rows] tbody tr");
-    const bars = plot.querySelectorAll<SVGRectElement>(".m, .e, .t, .u");
+    const bars = plot.querySelectorAll<SVGRectElement>(".m, .e, .t, .u, .n");
     if (!area || !read || !slider || !out || !rows || rows.length === 0 || rows.length !== bars.length) continue;
 
     const pick = document.createElementNS(svg, "rect");
@@ -23,7 +23,8 @@ export function readOuts(row: (time: string, kind: string, wait: string) => stri
       const cells = rows[i]?.cells;
       const bar = bars[i];
       if (!cells || !bar) return;
-      const text = row(cells[0]?.textContent ?? "", cells[3]?.textContent ?? "", cells[1]?.textContent ?? "");
+      const wait = bar.matches(".u, .n") ? "" : (cells[1]?.textContent ?? ""); // their kind says it all
+      const text = row(cells[0]?.textContent ?? "", cells[3]?.textContent ?? "", wait).trim();
       out.textContent = text;
       slider.value = String(i);
       slider.setAttribute("aria-valuetext", text);
