@@ -36,8 +36,8 @@ const (
 
 // advise is one sentence across sites when it helps, else empty. First:
 // another site that is much faster now. Second, when every site that can be
-// visited has a queue: the first moment today at which one has none. Only
-// fresh measurements count.
+// visited has a queue: the first moment today at which the wait is likely to be
+// shorter. Only fresh measurements count.
 func advise(w *words, sites []siteNow, now time.Time) string {
 	var best, worst *siteNow
 	open := 0
@@ -73,6 +73,10 @@ func advise(w *words, sites []siteNow, now time.Time) string {
 		}
 		for _, m := range s.advised() {
 			if !m.Start.After(now) || m.Start.Sub(now) > laterAtMost || best.busyness.Wait.Mid-m.Wait.Mid < worthwhile {
+				continue
+			}
+			// What is said to be shorter must be so by its longest wait, too, as it is told.
+			if math.Ceil(m.Wait.High/5)*5 > best.busyness.Wait.Mid {
 				continue
 			}
 			if where == nil || m.Start.Before(at.Start) {

@@ -284,6 +284,8 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 	moment := perron.Moment{Start: civil("2026-05-09 15:30"), End: civil("2026-05-09 17:00"), Wait: perron.Interval{Low: 0, Mid: 2, High: 4}}
+	unsure := moment
+	unsure.Wait.High = 17 // told as "up to 20 min"
 	unknown := at(1, 0)
 	unknown.busyness.Level = perron.Unknown
 	for _, c := range []struct {
@@ -294,6 +296,7 @@ func TestAdvice(t *testing.T) {
 		{"another is faster", []siteNow{at(0, 52), at(1, 29), at(2, 30)}, "Bij Buiten bent u nu ongeveer 20 minuten sneller aan de beurt dan bij Poort."},
 		{"no difference worth a line", []siteNow{at(0, 12), at(1, 5)}, ""},
 		{"all busy, later is better", []siteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 verwachten we bij Poort een kortere wachttijd: minder dan 5 min."},
+		{"all busy, later may be as long", []siteNow{at(0, 18, unsure), at(1, 19)}, ""},
 		{"all busy, nothing better", []siteNow{at(0, 30), at(1, 28)}, ""},
 		{"unknown is not fast", []siteNow{at(0, 30), unknown}, ""},
 		{"nothing known", []siteNow{unknown}, ""},
