@@ -509,6 +509,14 @@ func TestOpeningHoursTurnTheState(t *testing.T) {
 		if b := r.shown(); b.Level != perron.Late {
 			t.Errorf("a quarter before closing with a wait of %v: %v", b.Wait.Mid, b.Level)
 		}
+		// It is not taken back for a minute and said again.
+		for _, want := range []bool{true, false} {
+			r.send("pi-1", out(r.now()))
+			r.well()
+			if b := r.shown(); (b.Level == perron.Late) != want {
+				t.Errorf("after too late, with a wait of %v: %v", b.Wait.Mid, b.Level)
+			}
+		}
 		time.Sleep(closes.Sub(r.now()) + 10*time.Millisecond)
 		synctest.Wait()
 		if b := r.published(); b.Level != perron.Closed {

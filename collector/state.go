@@ -23,6 +23,7 @@ type display struct {
 	band  perron.Band
 	level perron.Level
 	trend perron.Trend
+	late  bool
 	waits []waitAt // the last half hour, at most one a minute
 }
 
@@ -168,7 +169,8 @@ func (l *live) grade(b *perron.Busyness, period perron.Period, now time.Time) {
 	}
 	b.Level = perron.LevelOf(shown, load)
 	level := b.Level
-	if l.tooLate(now, wait, period) {
+	l.show.late = l.tooLate(now, wait, period)
+	if l.show.late {
 		b.Level = perron.Late
 	}
 	b.Trend = l.trend(b, now)
@@ -227,10 +229,15 @@ func (l *live) ahead(now time.Time, by time.Duration) (perron.Slot, bool) {
 
 // tooLate says whether who leaves now will probably not get in: by the
 // forecast of the time at which they arrive, or by the wait now without one.
+// Once said it is taken back only when it clearly no longer holds.
 func (l *live) tooLate(now time.Time, wait float64, period perron.Period) bool {
 	arrival := now.Add(minutes(travel))
 	if !arrival.Before(period.End) {
 		return true
+	}
+	likely := 0.5
+	if l.show.late {
+		likely, wait = 0.35, wait+3
 	}
 	if s, ok := l.ahead(now, minutes(travel)); ok && s.Basis == perron.Expected {
 		// The probability is that of the start of a slot: between two starts it
@@ -239,9 +246,9 @@ func (l *live) tooLate(now time.Time, wait float64, period perron.Period) bool {
 		length := time.Duration(s.Minutes) * time.Minute
 		if n, ok := l.ahead(now, minutes(travel)+length); ok && s.Start.Add(length).Before(period.End) {
 			part := arrival.Sub(s.Start).Seconds() / length.Seconds()
-			return s.Late+part*(n.Late-s.Late) > 0.5
+			return s.Late+part*(n.Late-s.Late) > likely
 		}
-		if s.Late > 0.5 {
+		if s.Late > likely {
 			return true
 		}
 	}

@@ -141,6 +141,10 @@ func TestStaffSeeWhatNumbersRestOn(t *testing.T) {
 	if v := viewBelief(w, &guess, s.now); v == nil || !strings.Contains(v.Why, "starting guess") {
 		t.Errorf("%+v", v)
 	}
+	guess.Level = perron.Closed
+	if v := viewBelief(w, &guess, s.now); len(v.Rows) != 3 {
+		t.Errorf("closed: %+v", v.Rows)
+	}
 	// Without a measurement the numbers are not shown, what was learned is.
 	if v := viewBelief(w, &guess, s.now.Add(time.Hour)); len(v.Rows) != 1 {
 		t.Errorf("an hour later: %+v", v.Rows)

@@ -53,7 +53,7 @@ type dayChart struct {
 	Grid       []gridLine
 	Rows       []row
 	Now        string // x of the now mark, empty when it is not in the chart
-	NowIndex   int    // the bar of now, or the first one
+	NowIndex   int    // the bar of now, or the one before it, or the first one
 	Summary    string
 	Closed     bool // the site is closed all day
 	Empty      bool // open, but nothing is known or expected
@@ -209,7 +209,7 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 			seen[word] = true
 			c.Kinds = append(c.Kinds, class)
 		}
-		if !now.Before(s.Start) && now.Before(end) {
+		if !now.Before(s.Start) {
 			c.NowIndex = len(c.Bars) - 1
 		}
 	}

@@ -140,8 +140,8 @@ func TestDayChart(t *testing.T) {
 	}
 
 	// Closed by staff: what was expected of the rest of the day is gone.
-	if v := viewDay(w, site, &f, date("2026-05-09"), now, true); len(v.Bars) != 11 {
-		t.Errorf("closed by staff: %d bars, want the 11 measured quarters", len(v.Bars))
+	if v := viewDay(w, site, &f, date("2026-05-09"), now, true); len(v.Bars) != 11 || v.NowIndex != 10 {
+		t.Errorf("closed by staff: %d bars, want the 11 measured quarters, and %d to be read first", len(v.Bars), v.NowIndex)
 	}
 	// Sunday is closed; without a forecast nothing is made up.
 	if v := viewDay(w, site, &f, date("2026-05-10"), now, false); !v.Closed || len(v.Bars) != 0 {

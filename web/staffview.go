@@ -158,7 +158,9 @@ func viewBelief(w *words, b *perron.Busyness, now time.Time) *beliefView {
 	if !b.StaleAt.IsZero() && !now.After(b.StaleAt) {
 		row("belief.onsite", b.OnSite)
 		row("belief.queue", b.Queue)
-		row("belief.wait", b.Wait)
+		if b.Level != perron.Closed { // nobody waits to get in then
+			row("belief.wait", b.Wait)
+		}
 	}
 	row("belief.dwell", b.Belief.Dwell)
 	of100 := func(part float64) int { return int(math.Round(100 * part)) }
