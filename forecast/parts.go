@@ -15,6 +15,8 @@ const (
 	PartOutliers                  // that outliers are cut in the fit
 	PartErrors                    // intervals from the model's own past errors, in place of a normal distribution
 	PartClasses                   // that errors are sorted by the size of the mean and the time of day
+	PartDays                      // that the pull grows with how much the errors of a day hang together
+	PartTrust                     // that days unlike their kind count for less in the profile
 )
 
 // Parts are all parts, with what they are, in the order in which they are best
@@ -33,8 +35,10 @@ func Parts() []struct {
 		{PartNear, "short memory, neighbours, other days"},
 		{PartFit, "coefficients fitted to the past"},
 		{PartRidge, "pull towards plain numbers"},
+		{PartDays, "errors of a day hang together"},
 		{PartRecency, "young days count for more"},
 		{PartPool, "other weekdays in the profile"},
+		{PartTrust, "unusual days count for less"},
 		{PartOutliers, "outliers cut"},
 		{PartErrors, "intervals from past errors"},
 		{PartClasses, "errors by size and time of day"},

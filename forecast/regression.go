@@ -1,10 +1,6 @@
 package forecast
 
-import (
-	"math"
-	"slices"
-	"sort"
-)
+import "math"
 
 // features of a forecast: logarithms of ratios, all 0 when nothing speaks
 // against the profile.
@@ -187,6 +183,8 @@ type fit struct {
 	quant [][3]float64 // 10 %, 50 % and 90 % of standardised errors, by bin
 	scale []float64    // of the error by slot of the day, relative
 	n     int
+
+	outlier float64 // standard deviations beyond which errors are cut
 }
 
 // pair is an origin row and a target row.
@@ -195,11 +193,46 @@ type pair struct{ origin, target int }
 // prior are the coefficients in the absence of data: the level of the last
 // three hours fades with the hours ahead, that of the week stays.
 func prior(hours float64) (b [features]float64) {
-	b[fThree] = 0.55 * math.Exp(-hours/4)
-	b[fToday] = 0.25 * math.Exp(-hours/10)
-	b[fWeek] = 0.25
-	b[fSmooth] = 0.3
+	fade := func(v, by float64) float64 { return v * math.Exp(-hours/by) }
+	b[fLast], b[fHour], b[fThree] = fade(0.22, 5), fade(0.22, 6), fade(0.15, 6)
+	b[fToday], b[fDay], b[fWeek] = fade(0.15, 15), fade(0.12, 48), 0.15
+	b[fShort], b[fSmooth], b[fPool], b[fSame] = -0.1, 0.45, 0.15, 0.05
 	return b
+}
+
+// A sample is a pair of a past origin and target with what was known of it.
+type sample struct {
+	f         [features]float64
+	p, y, w   float64 // profile, count, weight
+	day, slot int     // of the target
+}
+
+// samplesOf are the pairs of which everything is known, older ones with less
+// weight.
+func (c *counter) samplesOf(pairs []pair, memory float64) []sample {
+	out := make([]sample, 0, len(pairs))
+	newest := 0
+	if len(pairs) > 0 {
+		newest = c.s.rows[pairs[len(pairs)-1].target].day
+	}
+	for _, pr := range pairs {
+		r := c.s.rows[pr.target]
+		if math.IsNaN(r.y) {
+			continue
+		}
+		sm := sample{y: r.y, day: r.day, slot: r.slot}
+		sm.p = c.vector(&sm.f, pr.origin, r.day, r.slot)
+		if math.IsNaN(sm.p) {
+			continue
+		}
+		sm.p += 0.02 // an empty slot stays possible
+		sm.w = 1
+		if !c.s.without.has(PartRecency) {
+			sm.w = math.Exp2(-float64(newest-r.day) / (memory * float64(c.s.week)))
+		}
+		out = append(out, sm)
+	}
+	return out
 }
 
 // train fits the regression by quasi-likelihood (McCullagh and Nelder,
@@ -211,55 +244,27 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 	if without.has(PartRidge) {
 		ridge = 0.01
 	}
-	outlier := 3.0 // standard deviations
+	out := fit{b: prior, phi: 0.05, outlier: 3}
 	if without.has(PartOutliers) {
-		outlier = math.Inf(1)
+		out.outlier = math.Inf(1)
 	}
-	out := fit{b: prior, phi: 0.05}
-	type sample struct {
-		f       [features]float64
-		p, y, w float64
-		slot    int
-	}
-	samples := make([]sample, 0, len(pairs))
-	newest := 0
-	if len(pairs) > 0 {
-		newest = c.s.rows[pairs[len(pairs)-1].target].day
-	}
-	for _, pr := range pairs {
-		r := c.s.rows[pr.target]
-		if math.IsNaN(r.y) {
-			continue
-		}
-		sm := sample{y: r.y, slot: r.slot}
-		sm.p = c.vector(&sm.f, pr.origin, r.day, r.slot)
-		if math.IsNaN(sm.p) {
-			continue
-		}
-		sm.p += 0.02 // an empty slot stays possible
-		sm.w = 1
-		if !without.has(PartRecency) {
-			sm.w = math.Exp2(-float64(newest-r.day) / (memory * float64(c.s.week)))
-		}
-		samples = append(samples, sm)
-	}
+	samples := c.samplesOf(pairs, memory)
 	out.n = len(samples)
 	if len(samples) < 60 {
 		out.plain()
 		return out
 	}
-	mean := func(sm *sample) float64 { return sm.p * out.factor(&sm.f) }
+	var h [features][features]float64 // of the last round: the information, with the ridge
 	for round := range 5 {
 		// Over-dispersion by the method of moments, outliers cut.
 		var num, den float64
 		for i := range samples {
 			sm := &samples[i]
-			m := mean(sm)
-			e := sm.y - m
-			limit := outlier * math.Sqrt(m+out.phi*m*m+1)
-			e = math.Max(-limit, math.Min(limit, e))
-			num += sm.w * (e*e - m) / (1 + out.phi*m) / (1 + out.phi*m)
-			den += sm.w * m * m / (1 + out.phi*m) / (1 + out.phi*m)
+			m := out.mean(sm)
+			e := out.cut(sm.y-m, m)
+			v := 1 / (1 + out.phi*m)
+			num += sm.w * (e*e - m) * v * v
+			den += sm.w * m * m * v * v
 		}
 		if den > 0 {
 			out.phi = math.Max(0.001, math.Min(2, num/den))
@@ -267,15 +272,15 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		if round == 4 || without.has(PartFit) {
 			break
 		}
-		var h [features][features]float64
+		h = [features][features]float64{}
 		var g [features]float64
+		var t together
 		for i := range samples {
 			sm := &samples[i]
-			m := mean(sm)
+			m := out.mean(sm)
 			v := 1 / (1 + out.phi*m)
-			e := sm.y - m
-			limit := outlier * math.Sqrt(m/v+1)
-			e = math.Max(-limit, math.Min(limit, e)) // Huber
+			e := out.cut(sm.y-m, m) // Huber
+			t.add(sm, v*e, v*m)
 			ge, he := sm.w*v*e, sm.w*v*m
 			for a := range features {
 				g[a] += ge * sm.f[a]
@@ -289,6 +294,8 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 			pull := ridge
 			if a >= fSchool {
 				pull *= 10 // one value a day or so: its slots tell the same thing many times
+			} else if !without.has(PartDays) {
+				pull *= t.ratio()
 			}
 			h[a][a] += pull
 			g[a] -= pull * (out.b[a] - prior[a])
@@ -305,78 +312,38 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		out.bins, out.quant = []float64{math.Inf(1)}, [][3]float64{{-q90, 0, q90}}
 		return out
 	}
-	// The distribution of the standardised errors, by the size of the mean.
-	type residual struct{ m, e, w float64 }
-	all := make([]residual, len(samples))
-	width := make([]float64, c.s.perDay)
-	count := make([]float64, c.s.perDay)
-	var total, totalW float64
-	for i := range samples {
-		sm := &samples[i]
-		m := mean(sm)
-		all[i] = residual{m, (sm.y - m) / out.sd(m), sm.w}
-		a := math.Min(4, math.Abs(all[i].e))
-		width[sm.slot] += sm.w * a
-		count[sm.slot] += sm.w
-		total, totalW = total+sm.w*a, totalW+sm.w
-	}
-	out.scale = make([]float64, c.s.perDay)
-	if usual := total / totalW; usual > 0 && !without.has(PartClasses) {
-		for s := range out.scale {
-			sum, n := 15*usual, 15.0
-			for k := -1; k <= 1; k++ {
-				if j := s + k; j >= 0 && j < c.s.perDay {
-					sum, n = sum+width[j], n+count[j]
-				}
-			}
-			out.scale[s] = sum / n / usual
-		}
-	} else {
-		for s := range out.scale {
-			out.scale[s] = 1
-		}
-	}
-	for i := range samples {
-		all[i].e /= out.scale[samples[i].slot]
-	}
-	slices.SortFunc(all, func(a, b residual) int {
-		switch {
-		case a.m < b.m:
-			return -1
-		case a.m > b.m:
-			return 1
-		}
-		return 0
-	})
-	parts := max(1, min(6, len(all)/150))
-	if without.has(PartClasses) {
-		parts = 1
-	}
-	for i := range parts {
-		part := all[i*len(all)/parts : (i+1)*len(all)/parts]
-		out.bins = append(out.bins, part[len(part)-1].m)
-		sort.Slice(part, func(a, b int) bool { return part[a].e < part[b].e })
-		var w, sum float64
-		for _, r := range part {
-			w += r.w
-		}
-		var q [3]float64
-		at := 0
-		for _, r := range part {
-			sum += r.w
-			for at < 3 && sum >= [3]float64{0.095, 0.5, 0.905}[at]*w {
-				q[at] = r.e
-				at++
-			}
-		}
-		out.quant = append(out.quant, q)
-	}
+	out.learnErrors(c.s, samples, &h)
 	return out
 }
 
-// plain is a fit without data: errors as wide as experience elsewhere says.
-func (f *fit) plain() {
-	f.bins, f.quant, f.scale = []float64{math.Inf(1)}, [][3]float64{{-1.25, -0.05, 1.3}}, nil
+// together measures how much the errors of a day hang together: the variance of
+// their sum, as a multiple of what it would be if they did not. A regression
+// that takes them for independent is as many times too sure of itself.
+type together struct {
+	day        int
+	w, e, v    float64 // of the day: weight, sum of errors and of their variances
+	sums, vars float64
+}
+
+func (t *together) add(sm *sample, e, v float64) {
+	if sm.day != t.day {
+		t.close()
+		t.day, t.w = sm.day, sm.w
+	}
+	t.e, t.v = t.e+e, t.v+v
+}
+
+func (t *together) close() {
+	t.sums, t.vars = t.sums+t.w*t.e*t.e, t.vars+t.w*t.v
+	t.e, t.v = 0, 0
+}
+
+func (t *together) ratio() float64 {
+	t.close()
+	if !(t.vars > 0) {
+		return 1
+	}
+	return math.Max(1, t.sums/t.vars)
 }
 
 func (f *fit) factor(x *[features]float64) float64 {
@@ -387,24 +354,13 @@ func (f *fit) factor(x *[features]float64) float64 {
 	return math.Exp(math.Max(-1.5, math.Min(1.5, sum)))
 }
 
-// sd is the standard deviation of a count with this mean.
-func (f *fit) sd(mean float64) float64 { return math.Sqrt(mean + f.phi*mean*mean + 0.1) }
+// mean is what is expected of a sample.
+func (f *fit) mean(sm *sample) float64 { return sm.p * f.factor(&sm.f) }
 
-// quantiles are the 10 %, 50 % and 90 % points of a count with this mean.
-func (f *fit) quantiles(mean float64, slot int) (low, mid, high float64) {
-	// Between the middles of two bins the quantiles are interpolated.
-	i := sort.SearchFloat64s(f.bins, mean)
-	i = min(i, len(f.bins)-1)
-	q := f.quant[i]
-	scale := 1.0
-	if f.scale != nil {
-		scale = f.scale[slot]
-	}
-	sd := f.sd(mean) * scale
-	low = math.Max(0, mean+q[0]*sd)
-	mid = math.Max(low, mean+q[1]*sd)
-	high = math.Max(mid, mean+q[2]*sd)
-	return low, mid, high
+// cut is an error around a mean, no larger than that of an outlier.
+func (f *fit) cut(e, mean float64) float64 {
+	limit := f.outlier * math.Sqrt(mean+f.phi*mean*mean+1)
+	return math.Max(-limit, math.Min(limit, e))
 }
 
 // solve is Cholesky's method for the symmetric positive definite h, of which

@@ -1,8 +1,6 @@
 package forecast
 
-import (
-	"math"
-)
+import "math"
 
 // A series is a table of counts with a row for each slot in which something
 // can be counted, in the order of time. Rows of slots in which a site is
@@ -19,6 +17,9 @@ type series struct {
 	outside bool        // anything is known from outside
 	school  []float64   // by day: 1 in the school holidays; nil where nothing is known of them
 	prior   [][]float64 // by kind of day and slot: what is usual at other sites; may be nil
+
+	sizes  []float64         // by day, where asked: see size
+	trusts map[int][]float64 // by last day, where asked: see trust
 
 	without Part // left out, to see what it is worth
 }
@@ -93,11 +94,19 @@ func (s *series) profile(kind, last int) profile {
 	schoolWeight := 0.0
 	weights := make([]float64, 4*s.perDay)
 	wl, ws, wp := weights[:s.perDay], weights[s.perDay:2*s.perDay], weights[2*s.perDay:3*s.perDay]
-	for d := max(0, last-profileWeeks*s.week+1); d <= last; d++ {
+	from := max(0, last-profileWeeks*s.week+1)
+	var trust []float64
+	if !s.without.has(PartTrust) {
+		trust = s.trust(from, last)
+	}
+	for d := from; d <= last; d++ {
 		age := float64(last-d) / float64(s.week)
 		long, short := math.Exp2(-age/longMemory), math.Exp2(-age/shortMemory)
 		if s.without.has(PartRecency) {
 			long, short = 1, 1
+		}
+		if trust != nil {
+			long, short = long*trust[d-from], short*trust[d-from]
 		}
 		same := s.kind[d] == kind
 		some := false

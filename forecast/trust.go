@@ -1,0 +1,99 @@
+package forecast
+
+import "math"
+
+// An unusual day says little about what is usual: a holiday, a storm, a broken
+// counter. But the first days of a new level look the same. So a day counts
+// for less where it is far from others of its kind, and the days around it are
+// not.
+
+const (
+	around    = 2   // weeks before and after a day that it is compared with
+	unusual   = 3.5 // robust standard deviations from which a day counts for less
+	leastDays = 10  // of which something is known, to judge any
+)
+
+// size is the logarithm of the mean count of a day that is over, NaN where
+// too little is known of it.
+func (s *series) size(day int) float64 {
+	if s.sizes == nil {
+		s.sizes = make([]float64, s.days)
+	}
+	if v := s.sizes[day]; v != 0 {
+		return v
+	}
+	var sum, n float64
+	for _, r := range s.rows[s.first[day]:s.first[day+1]] {
+		if !math.IsNaN(r.y) {
+			sum, n = sum+r.y, n+1
+		}
+	}
+	v := math.NaN()
+	if n > 0 && 2*n >= float64(s.first[day+1]-s.first[day]) {
+		v = math.Log((sum + 5) / n)
+	}
+	s.sizes[day] = v
+	return v
+}
+
+// trust is what each of the days from … last counts for in a profile, at
+// most 1. It is kept, since profiles of other kinds of day ask the same.
+func (s *series) trust(from, last int) []float64 {
+	if v, ok := s.trusts[last]; ok {
+		return v
+	}
+	if s.trusts == nil {
+		s.trusts = map[int][]float64{}
+	}
+	v := s.trustOf(from, last)
+	s.trusts[last] = v
+	return v
+}
+
+func (s *series) trustOf(from, last int) []float64 {
+	out := make([]float64, max(0, last-from+1))
+	off := make([]float64, len(out)) // from the median of the kind
+	byKind := map[int][]float64{}
+	for i := range out {
+		out[i] = 1
+		off[i] = s.size(from + i)
+		if !math.IsNaN(off[i]) {
+			byKind[s.kind[from+i]] = append(byKind[s.kind[from+i]], off[i])
+		}
+	}
+	for kind, v := range byKind {
+		usual := math.NaN()
+		if len(v) >= 3 {
+			usual = median(v)
+		}
+		for i := range off {
+			if s.kind[from+i] == kind {
+				off[i] -= usual
+			}
+		}
+	}
+	far := make([]float64, len(out)) // from the days around
+	var near, all []float64
+	for i, v := range off {
+		near = near[:0]
+		for _, u := range off[max(0, i-around*s.week):min(len(off), i+around*s.week+1)] {
+			if !math.IsNaN(u) {
+				near = append(near, u)
+			}
+		}
+		if !math.IsNaN(v) {
+			far[i] = math.Abs(v - median(near))
+			all = append(all, far[i])
+		}
+	}
+	if len(all) < leastDays {
+		return out
+	}
+	limit := unusual * math.Max(0.05, 1.4826*median(all))
+	for i, v := range far {
+		if v > limit {
+			out[i] = (limit / v) * (limit / v)
+		}
+	}
+	return out
+}
