@@ -110,7 +110,7 @@ func (f *fit) unseen(s *series, samples []sample, h *[features][features]float64
 			for a, v := range samples[i].f {
 				sum += step[a] * v
 			}
-			out[i] *= math.Exp(-math.Max(-0.5, math.Min(0.5, sum)))
+			out[i] *= math.Exp(-faith * math.Max(-0.5, math.Min(0.5, sum)))
 		}
 	}
 	return out

@@ -235,14 +235,18 @@ func (c *counter) samplesOf(pairs []pair, memory float64) []sample {
 	return out
 }
 
+// faith is the part of the way from the plain numbers to what the past says that
+// coefficients go: the past weeks are not those to come.
+const faith = 0.7
+
 // train fits the regression by quasi-likelihood (McCullagh and Nelder,
 // Generalized Linear Models, 2nd ed., chapter 9: variance mean + phi·mean²),
 // with a ridge towards the prior and less weight on older rows.
 func (c *counter) train(pairs []pair, prior [features]float64, memory float64) fit {
 	without := c.s.without
-	ridge := 30.0
+	ridge, part := 30.0, faith
 	if without.has(PartRidge) {
-		ridge = 0.01
+		ridge, part = 0.01, 1
 	}
 	out := fit{b: prior, phi: 0.05, outlier: 3}
 	if without.has(PartOutliers) {
@@ -307,6 +311,9 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		for a := range features {
 			out.b[a] += math.Max(-1, math.Min(1, step[a]))
 		}
+	}
+	for a := range fSchool {
+		out.b[a] = prior[a] + part*(out.b[a]-prior[a])
 	}
 	if without.has(PartErrors) {
 		out.bins, out.quant = []float64{math.Inf(1)}, [][3]float64{{-q90, 0, q90}}
