@@ -60,6 +60,10 @@ func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each 
 		return err
 	}
 	s.without = parts
+	unit := unitOf(rows[:testFrom])
+	for i := range s.rows {
+		s.rows[i].y /= unit
+	}
 	var sum, n float64 // of what is known, for a slot of which nothing is
 	add := func(i int) {
 		if y := s.rows[i].y; !math.IsNaN(y) {
@@ -93,12 +97,42 @@ func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each 
 			}
 			q := Quantiles{Origin: o, H: h}
 			q.Low, q.Mid, q.High = fits[i].quantiles((mean+0.02)*fits[i].factor(&f), r.slot)
+			q.Low, q.Mid, q.High = q.Low*unit, q.Mid*unit, q.High*unit
 			if err := each(q); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// unitOf is what a level is divided by before it is taken for a count. Counts
+// are whole numbers and need none. A level, like a load in megawatts or a part
+// of a capacity, scatters otherwise than a count of its size would; by the unit
+// the variance of its jumps becomes that of one.
+func unitOf(rows []Row) float64 {
+	var jumps []float64
+	var sum, n float64
+	whole := true
+	for i, r := range rows {
+		if !(r.Y >= 0) || math.IsInf(r.Y, 0) {
+			continue
+		}
+		whole = whole && r.Y == math.Trunc(r.Y)
+		sum, n = sum+r.Y, n+1
+		if i >= 2 && rows[i-1].Y >= 0 && rows[i-2].Y >= 0 {
+			jumps = append(jumps, math.Abs(rows[i-1].Y-(r.Y+rows[i-2].Y)/2))
+		}
+	}
+	if whole || len(jumps) == 0 || sum == 0 {
+		return 1
+	}
+	deviation := median(jumps) / 0.6745
+	unit := deviation * deviation / 1.5 / (sum / n)
+	if !(unit > 0) || math.IsInf(unit, 0) {
+		return 1
+	}
+	return math.Max(1e-4*sum/n, math.Min(1, unit))
 }
 
 // seriesOf puts rows into a series. Weekdays that never occur are no days of

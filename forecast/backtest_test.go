@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,37 @@ func TestBacktest_errors(t *testing.T) {
 		err := Backtest(c.rows, c.from, []int{c.h}, func(Quantiles) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
+// A level in another unit is the same level: what is forecast of a load in
+// gigawatts is a thousandth of what is forecast of it in megawatts.
+func TestBacktestOfLevels(t *testing.T) {
+	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	luck := rand.New(rand.NewPCG(5, 6))
+	var large, small []Row
+	for i := range 24 * 35 {
+		hour := float64(i % 24)
+		y := 500 + 300*math.Sin(hour/24*2*math.Pi) + 8*luck.NormFloat64() + 0.25
+		large = append(large, Row{at.Add(time.Duration(i) * time.Hour), y})
+		small = append(small, Row{at.Add(time.Duration(i) * time.Hour), y / 1000})
+	}
+	forecasts := func(rows []Row) (out []Quantiles) {
+		if err := Backtest(rows, 24*32, []int{1, 24}, func(q Quantiles) error {
+			out = append(out, q)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	of := forecasts(small)
+	for i, q := range forecasts(large) {
+		for _, v := range [][2]float64{{q.Low, of[i].Low}, {q.Mid, of[i].Mid}, {q.High, of[i].High}} {
+			if math.Abs(v[0]/1000-v[1]) > 1e-3*v[1] {
+				t.Fatalf("of row %d at row %d: %v in the small unit, %v in the large one", q.Origin+q.H, q.Origin, of[i], q)
+			}
 		}
 	}
 }
