@@ -80,19 +80,18 @@ func (f *flow) step(leave, arrivals, bays, lanes, room float64) {
 // that the whole wait takes.
 const giveUp = 0.0035
 
-// wait is the minutes until someone who joins is inside: the time in which the
-// queue before them empties, since rate of them a minute are let in and some
+// wait is the minutes until it is the turn of someone who joins: the time in which
+// the queue before them empties, since rate of them a minute are let in and some
 // give up.
 func (f *flow) wait(bays, rate, z float64) float64 {
-	const entrance = 0.25
 	if f.queue < 0.5 {
 		// A nearly full yard makes one wait for a bay now and then.
 		full := math.Max(0, math.Min(1, (f.inside/bays-0.8)/0.2))
-		return entrance + full/rate
+		return full / rate
 	}
 	steps := f.queue + 1
 	minutes := math.Max(0, steps+0.5*z*math.Sqrt(steps)) / rate
-	return entrance + math.Log1p(giveUp*minutes)/giveUp
+	return math.Log1p(giveUp*minutes) / giveUp
 }
 
 // run sends the arrivals that are expected through the queue, from the present

@@ -31,13 +31,16 @@ func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 		if i == 30 {
 			e.Recount(at, 9) // beyond the bays, where entries are rare
 		}
+		if i == 35 {
+			e.live.yard.judge(&[hypotheses]float64{1, 0.9, 0.5, 0.2, 0.7, 0.1, 0.3, 0.01, 0.6})
+		}
 		keep()
 	}
 	kinds := map[stepKind]int{}
 	for _, s := range rec.steps {
 		kinds[s.kind]++
 	}
-	for _, k := range []stepKind{passed, mixed, entered, left, recounted} {
+	for _, k := range []stepKind{passed, judged, mixed, entered, left, recounted} {
 		if kinds[k] == 0 {
 			t.Errorf("no step of kind %d", k)
 		}
@@ -60,6 +63,37 @@ func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 		}
 		if got := likelihood(k); math.Abs(got/want-1) > 1e-9 {
 			t.Fatalf("at event %d the likelihood is %g, at the end %g", k, got, want)
+		}
+	}
+}
+
+// TestQueueStepsHaveTheirTranspose: what a step does to the belief in the queue
+// and what looking back does to the likelihood are the same sum.
+func TestQueueStepsHaveTheirTranspose(t *testing.T) {
+	e := New(&perron.Site{ID: "poort", Bays: 6, TypicalDwell: 9})
+	r := &e.live.road
+	for _, s := range []queueStep{
+		{kind: waited, open: true, minutes: 0.3, full: 0.4, like: 0.7},
+		{kind: admitted, open: true, full: 0.4, like: 1.3},
+		{kind: supposed, open: true},
+		{kind: gathered},
+	} {
+		p, beta, back := make([]float64, r.size), make([]float64, r.size), make([]float64, r.size)
+		for q := range p {
+			p[q], beta[q] = 1/float64(q+2), math.Exp(-float64(q%7)/3)
+		}
+		r.unstep(p, back, beta, 0.8, &s)
+		var before, after float64
+		for q := range p[:r.size-2] { // the far end of the road is cut off
+			before += p[q] * back[q]
+		}
+		clear(p[r.size-2:])
+		r.step(p, 0.8, r.usualStay, &s)
+		for q := range p {
+			after += p[q] * beta[q]
+		}
+		if math.Abs(before/after-1) > 0.02 {
+			t.Errorf("step %d: %g, looking back %g", s.kind, after, before)
 		}
 	}
 }

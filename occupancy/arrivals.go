@@ -83,13 +83,25 @@ func (r *road) look(at time.Time) {
 		r.profile, r.until = r.demand.on(d), d.End()
 		r.spread(r.profile.sigma)
 		// Another day: its level has nothing to do with that of the last.
-		for q, all := range r.marg {
+		r.redraw()
+	}
+	r.base = max(trickle*r.unit, r.profile.at(at))
+}
+
+// redraw gives the arrival hypotheses their weights at the start of a day.
+func (r *road) redraw() {
+	for k := range patiences {
+		p := r.ofPatience(k)
+		for q := range r.size {
+			var all float64
+			for a := range r.factors {
+				all += p[a*r.size+q]
+			}
 			for a, w := range r.weights {
-				r.p[a*r.size+q] = all * w
+				p[a*r.size+q] = all * w
 			}
 		}
 	}
-	r.base = max(trickle*r.unit, r.profile.at(at))
 }
 
 // wander lets the level move: a diffusion that in the long run is spread like
@@ -100,11 +112,14 @@ func (r *road) wander(minutes float64) {
 		speed := r.profile.sigma * r.profile.sigma / (gap * gap * levelMinutes) * minutes
 		up := min(0.4, speed*math.Sqrt(r.weights[a+1]/r.weights[a]))
 		down := min(0.4, speed*math.Sqrt(r.weights[a]/r.weights[a+1]))
-		low, high := r.p[a*r.size:(a+1)*r.size], r.p[(a+1)*r.size:(a+2)*r.size]
-		for q := range low {
-			move := low[q]*up - high[q]*down
-			low[q] -= move
-			high[q] += move
+		for k := range patiences {
+			p := r.ofPatience(k)
+			low, high := p[a*r.size:(a+1)*r.size], p[(a+1)*r.size:(a+2)*r.size]
+			for q := range low {
+				move := low[q]*up - high[q]*down
+				low[q] -= move
+				high[q] += move
+			}
 		}
 	}
 }
@@ -113,10 +128,17 @@ func (r *road) wander(minutes float64) {
 // yard to those with which a yard gets full: more come than it lets through.
 // Where loops see the end of the queue they know better.
 func (r *road) mix(minutes, full float64, blind bool) {
+	r.doubtPatience(minutes * (1 - r.marg[0]))
 	if r.demand != nil {
 		r.wander(minutes)
 		return
 	}
+	for k := range patiences {
+		r.mixUnlearned(r.ofPatience(k), minutes, full, blind)
+	}
+}
+
+func (r *road) mixUnlearned(p []float64, minutes, full float64, blind bool) {
 	const rate = 1.0 / 40
 	pull := 1.0 / 600
 	if blind {
@@ -142,26 +164,26 @@ func (r *road) mix(minutes, full float64, blind bool) {
 	for q := 1; q < r.size; q++ {
 		var all float64
 		for a := range r.factors {
-			all += r.p[a*r.size+q]
+			all += p[a*r.size+q]
 		}
 		for a := range r.factors {
-			r.p[a*r.size+q] += towards * (all*crowd[a]/sum - r.p[a*r.size+q])
+			p[a*r.size+q] += towards * (all*crowd[a]/sum - p[a*r.size+q])
 		}
 	}
 	step := (1 - math.Exp(-rate*minutes)) / 2
 	for q := range r.size {
-		before := r.p[q]
+		before := p[q]
 		for a := range r.factors {
-			here := r.p[a*r.size+q]
+			here := p[a*r.size+q]
 			v := here
 			if a > 0 {
 				v += step * (before - here)
 			}
 			if a+1 < len(r.factors) {
-				v += step * (r.p[(a+1)*r.size+q] - here)
+				v += step * (p[(a+1)*r.size+q] - here)
 			}
 			before = here
-			r.p[a*r.size+q] = v
+			p[a*r.size+q] = v
 		}
 	}
 }

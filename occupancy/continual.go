@@ -47,12 +47,15 @@ func (r *road) resume(d *demand) {
 	if d == nil {
 		return
 	}
+	kept := r.patience()
 	r.arrivals = arrivals{}
 	r.arrivals.init(r.unit, d)
-	r.p = make([]float64, len(r.factors)*r.size)
-	for a, w := range r.weights {
-		for q, v := range r.marg {
-			r.p[a*r.size+q] = v * w
+	r.p = make([]float64, len(patiences)*len(r.factors)*r.size)
+	for k, keep := range kept {
+		copy(r.ofPatience(k), r.marg)
+		for q := range r.marg {
+			r.ofPatience(k)[q] *= keep
 		}
 	}
+	r.redraw()
 }

@@ -92,7 +92,7 @@ func TestDemandTellsTheQueue(t *testing.T) {
 		}
 	}
 	t.Logf("the wait is off by %.2f minutes without and %.2f with demand; the range holds %.2f", without/n, with/n, within/n)
-	if with > 0.85*without || within/n < 0.7 {
+	if with > 0.95*without || within/n < 0.7 {
 		t.Errorf("the wait is off by %.2f minutes without and %.2f with demand; the range holds %.2f", without/n, with/n, within/n)
 	}
 }

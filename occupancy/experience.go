@@ -38,11 +38,12 @@ type Experience struct {
 	weight float64 // of all days, faded
 	errors [hypotheses]float64
 	dwell  [dwells]float64
+	queues [len(patiences)]float64 // of patience, as errors
 	demand *demand
 }
 
 const (
-	hypotheses = 8 // len(errorRates)
+	hypotheses = 9 // len(errorRates)
 	dwells     = 9 // len(dwellFactors)
 )
 
@@ -50,6 +51,14 @@ const (
 type prior struct {
 	errors [hypotheses]float64
 	dwell  [dwells]float64
+}
+
+// patience is how likely each hypothesis on it is.
+func (x Experience) patience() (w [len(patiences)]float64) {
+	for k := range w {
+		w[k] = (guess/float64(len(w)) + x.queues[k]) / (guess + x.weight)
+	}
+	return w
 }
 
 // Days is how many closed days were learned from.
@@ -86,6 +95,9 @@ func (x Experience) Learn(day *Estimator) Experience {
 	}
 	for i := range x.dwell {
 		x.dwell[i] = fading*x.dwell[i] + l.dwell[i]/l.n
+	}
+	for k, w := range day.live.road.patience() {
+		x.queues[k] = fading*x.queues[k] + w
 	}
 	if r := &day.live.road; len(r.tape.steps) > 0 {
 		x.demand = x.demand.learn(r.tape.date, r)

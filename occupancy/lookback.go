@@ -21,8 +21,8 @@ const (
 	// and not how many more. The longer it lasted in all, the more it is likely to
 	// be: so many times what a full yard lets through, with that much for each
 	// hour, in these bounds.
-	crowdBase, crowdHour  = 0.2, 0.38
-	crowdLeast, crowdMost = 1.3, 3.0
+	crowdBase, crowdHour  = 1.0, 0.14
+	crowdLeast, crowdMost = 1.17, 2.2
 	// deafPart of the time without a sign of the entries is more than a day may
 	// have to teach.
 	deafPart = 0.05
@@ -35,6 +35,8 @@ type queueStepKind uint8
 const (
 	waited queueStepKind = iota
 	admitted
+	supposed // admitted, for all that is known
+	gathered // some may have come before the gates opened
 	cleared
 )
 
@@ -117,7 +119,7 @@ func (r *road) lookBack(expected *profile) (joined, minutes [slots]float64, unse
 			s := &t.steps[i]
 			p := alpha[(i+1)*n : (i+2)*n]
 			copy(p, alpha[i*n:(i+1)*n])
-			r.step(p, rates[s.slot], s)
+			r.step(p, rates[s.slot], r.usualStay, s)
 			r.weigh(p, s)
 			if !normalise(p) {
 				clear(p)
@@ -138,7 +140,7 @@ func (r *road) lookBack(expected *profile) (joined, minutes [slots]float64, unse
 			for q := range n {
 				v := before[q] * next[q]
 				sum += v
-				willing += v * r.willing(q)
+				willing += v * r.usualStay[q]
 				if q >= max(1, r.reach) {
 					beyond += v
 				}
@@ -189,13 +191,17 @@ func (r *road) lookBack(expected *profile) (joined, minutes [slots]float64, unse
 }
 
 // step takes the belief in the queue under one arrival rate, p[q], over a step.
-func (r *road) step(p []float64, rate float64, s *queueStep) {
+func (r *road) step(p []float64, rate float64, stay []float64, s *queueStep) {
 	switch s.kind {
 	case waited:
 		block, alone := r.alone(rate, s)
-		r.grow(p, rate, block, alone, s)
+		r.grow(p, rate, block, alone, stay, s)
 	case admitted:
 		admit(p, rate*(1-r.blocked(rate, s.full)), s.like)
+	case supposed:
+		admit(p, 1, 1)
+	case gathered:
+		gatheredBefore(p)
 	case cleared:
 		clear(p)
 		p[0] = 1
@@ -234,7 +240,7 @@ func (r *road) unstep(before, out, beta []float64, rate float64, s *queueStep) (
 	case waited:
 		block, alone := r.alone(rate, s)
 		for q := range beta {
-			quiet, join := s.like, r.joins(q, rate, s.minutes)
+			quiet, join := s.like, joins(rate*r.usualStay[q], s.minutes)
 			if q == 0 {
 				quiet, join = alone, join*block
 			}
@@ -254,6 +260,16 @@ func (r *road) unstep(before, out, beta []float64, rate float64, s *queueStep) (
 		came = before[0] * out[0]
 		for q := 1; q <= last; q++ {
 			out[q] = s.like * beta[q-1]
+		}
+	case supposed:
+		out[0] = beta[0]
+		copy(out[1:], beta[:last])
+	case gathered:
+		const stay = gatherers / (1 + gatherers)
+		carry := 0.0 // of the geometric part, from more
+		for q := last; q >= 0; q-- {
+			carry = carry*stay + beta[q]*(1-stay)
+			out[q] = (beta[q] + carry) / 2
 		}
 	case cleared:
 		for q := range out {

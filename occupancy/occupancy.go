@@ -59,6 +59,7 @@ type state struct {
 	recounted time.Time
 	yard      yard
 	road      road
+	balance   balance
 }
 
 // New returns an estimator with an empty yard that has learned nothing yet.
@@ -69,7 +70,7 @@ func New(site *perron.Site) *Estimator { return Experience{}.New(site) }
 func (x Experience) New(site *perron.Site) *Estimator {
 	e := &Estimator{site: site, experience: x}
 	e.live.yard.init(site, x.prior())
-	e.live.road.init(site, e.live.yard.servicePrior(), x.demand)
+	e.live.road.init(site, e.live.yard.servicePrior(), x.demand, x.patience())
 	e.live.road.tape = &queueTape{}
 	return e
 }
@@ -95,12 +96,12 @@ func (e *Estimator) Observe(ev perron.Event) {
 	case perron.In:
 		full := e.live.yard.fullness()
 		e.live.road.entry(at, full, e.live.yard.exitRate(), e.live.open)
-		e.live.yard.entry(at)
+		e.live.balance.passage(e.live.yard.entry(at), true)
 		e.remember(at, +1)
 		e.study(at)
 	case perron.Out:
-		e.live.yard.exit(at)
-		e.live.road.exit()
+		e.live.balance.passage(e.live.yard.exit(at), false)
+		e.live.road.exit(at, e.live.yard.fullness(), e.live.open)
 		e.remember(at, -1)
 		e.study(at)
 	case perron.On, perron.Off:
@@ -184,6 +185,7 @@ func (e *Estimator) advance(s *state, to time.Time) {
 	if to.Sub(s.at) > silence {
 		s.yard.empty()
 		s.road.empty()
+		s.balance.forget()
 		s.recounted = time.Time{}
 		s.at = to.Add(-time.Hour)
 		s.openTil = s.at
@@ -197,6 +199,7 @@ func (e *Estimator) advance(s *state, to time.Time) {
 			if s.resting {
 				s.yard.empty()
 				s.road.empty()
+				s.balance.forget()
 				if s.recounted.Before(s.rest) {
 					s.recounted = time.Time{}
 				}
@@ -226,6 +229,16 @@ func (e *Estimator) advance(s *state, to time.Time) {
 			open: s.open, gone: !s.closed.IsZero() && s.at.Sub(s.closed) > turnedAwayAfter && s.openTil.Sub(s.at) > early,
 			prior: s.yard.servicePrior(),
 		})
+		s.weigh(dt.Minutes())
+	}
+}
+
+// weigh judges the counters by the queue.
+func (s *state) weigh(minutes float64) {
+	y := &s.yard
+	s.balance.mix(1-math.Exp(-switchErrors*minutes), &y.errs, &y.prior.errors)
+	if evidence, ok := s.balance.pass(minutes, y.exitRate(), s.open && s.road.backedUp(s.at), y.bays); ok {
+		y.judge(&evidence)
 	}
 }
 

@@ -8,40 +8,22 @@ import (
 )
 
 const (
-	// A loop is covered by the queue when it is occupied for longer than a
-	// passing vehicle takes, and stays covered through the gap between two
-	// vehicles that move up.
-	passing  = 8 * time.Second
-	movingUp = 6 * time.Second
-	// A loop that is occupied for this long without a gap, which a queue that moves
-	// up leaves now and then, is stuck and says nothing; so is one
-	// under which nothing moves while that many are let in and a loop nearer to
-	// the entrance sees the queue move up.
-	stuckAfter   = 3 * time.Hour
-	stuckEntries = 10
-	// A queue reaches its loops in their order, but for a gap that travels along
-	// it. Loops that contradict that for longer are not both right.
-	travelling = 40 * time.Second
-
-	entrance  = 15.0    // seconds that a lane takes to let one vehicle in
-	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
-	settles   = 30.0    // minutes of queueing over which the entry rate is measured
-	longest   = 300.0   // minutes; no answer is longer than that
-	soonest   = 0.5     // minutes; a shorter wait is not promised
-	priorRate = 4.0     // entries that the prior of the entry rate is worth
-	givingUp  = 0.0035  // of those ahead leave the queue, for each minute of it
-	patience  = 45.0    // minutes of wait at which half of those who come drive on
-	plausible = 0.6     // belief in a full yard from which on it is taken for full
-
-	maxLoops = 32 // that are listened to
+	entrance  = 15.0   // seconds that a lane takes to let one vehicle in
+	settles   = 30.0   // minutes of queueing over which the entry rate is measured
+	longest   = 300.0  // minutes; no answer is longer than that
+	soonest   = 0.5    // minutes; a shorter wait is not promised
+	priorRate = 4.0    // entries that the prior of the entry rate is worth
+	givingUp  = 0.0035 // of those ahead leave the queue, for each minute of it
+	gatherers = 8.0    // mean number of those who wait for the gates to open, where some do
+	plausible = 0.6    // belief in a full yard from which on it is taken for full
 
 	// What the 80 % ranges leave out on either side; see siteTail.
 	queueTail = 0.13
-	waitTail  = 0.13
+	waitTail  = 0.12
 )
 
-// road is the belief about the queue outside: p[a*size+q] is the probability
-// of arrival hypothesis a and q vehicles waiting.
+// road is the belief about the queue outside: p[(k*len(factors)+a)*size+q] is the
+// probability of patience k, arrival hypothesis a and q vehicles waiting.
 type road struct {
 	p     []float64
 	size  int
@@ -55,74 +37,20 @@ type road struct {
 	// entries and minutes with a queue, fading, measure the entry rate.
 	entries, minutes float64
 	free             vacancies
-	unmatched        int // exits since the last entry
+	unmatched        int       // exits since the last entry
+	undecided        int       // of those, in whose places someone may have entered unseen
+	gaps             int       // in covered loops, which a queue that moves up leaves
+	entered          time.Time // of the latest entry
 	bays             int
 	untilMix         float64
 
 	marg []float64
+	// stay is, by patience and queue, the part of those who come that joins.
+	stay      [][]float64
+	usualStay []float64
 
 	// tape, when there is one, keeps what changed p, for a look back.
 	tape *queueTape
-}
-
-// loop is a presence loop of the approach road.
-type loop struct {
-	sensor   string
-	distance int
-	on       bool
-	since    time.Time // occupied since, gaps between moving vehicles left out
-	off      time.Time // free since
-	edge     time.Time // of the latest change
-	still    int       // entries since then
-	trusted  bool      // see trust
-}
-
-func (l *loop) covered(at time.Time) bool {
-	if l.since.IsZero() {
-		return false
-	}
-	if l.on {
-		return at.Sub(l.since) >= passing && !l.stuck(at)
-	}
-	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
-}
-
-func (l *loop) stuck(at time.Time) bool {
-	return l.on && at.Sub(l.edge) >= stuckAfter
-}
-
-// trust decides which loops are believed. Where a loop is covered and one
-// nearer to the entrance has been free for a while, one of them is broken: the
-// nearer one if it is silent since, else the other, since vehicles still pass
-// over the nearer one.
-func (r *road) trust(at time.Time) {
-	for i := range r.loops {
-		l := &r.loops[i]
-		l.trusted = !l.stuck(at)
-		for j := range r.loops {
-			near := &r.loops[j]
-			if l.on && l.still >= stuckEntries && near.distance < l.distance && near.still < stuckEntries/2 {
-				l.trusted = false
-			}
-		}
-	}
-	for i := range r.loops {
-		far := &r.loops[i]
-		if !far.trusted || !far.covered(at) || at.Sub(far.since) < travelling {
-			continue
-		}
-		for j := range r.loops {
-			near := &r.loops[j]
-			if near.distance >= far.distance || !near.trusted || near.covered(at) || near.on || at.Sub(near.off) < travelling {
-				continue
-			}
-			if near.edge.Sub(far.since) > travelling {
-				far.trusted = false
-				break
-			}
-			near.trusted = false
-		}
-	}
 }
 
 // roadView is what the queue needs to know of the rest of the site.
@@ -134,7 +62,7 @@ type roadView struct {
 	prior float64
 }
 
-func (r *road) init(site *perron.Site, service float64, d *demand) {
+func (r *road) init(site *perron.Site, service float64, d *demand, patient [len(patiences)]float64) {
 	r.lanes, r.bays = float64(max(1, site.Lanes)), max(1, site.Bays)
 	for _, l := range site.QueueLoops {
 		r.loops = append(r.loops, loop{sensor: l.Sensor, distance: max(1, l.Distance)})
@@ -144,7 +72,15 @@ func (r *road) init(site *perron.Site, service float64, d *demand) {
 	r.unit = math.Min(service, r.lanes*60/entrance)
 	r.marg = make([]float64, r.size)
 	r.arrivals.init(r.unit, d)
-	r.p = make([]float64, len(r.factors)*r.size)
+	r.stay = make([][]float64, len(patiences))
+	for k, minutes := range patiences {
+		r.stay[k] = r.willing(minutes)
+	}
+	r.usualStay = r.willing(usualPatience)
+	r.p = make([]float64, len(patiences)*len(r.factors)*r.size)
+	for k, w := range patient {
+		r.p[k*len(r.factors)*r.size] = w
+	}
 	r.untilMix = switchEvery
 	r.empty()
 }
@@ -159,43 +95,44 @@ func (r *road) copy(from *road) {
 }
 
 func (r *road) empty() {
+	kept := r.patience()
 	clear(r.p)
-	for a, w := range r.weights {
-		r.p[a*r.size] = w
+	for k, keep := range kept {
+		for a, w := range r.weights {
+			r.p[(k*len(r.factors)+a)*r.size] = keep * w
+		}
 	}
-	r.entries, r.minutes, r.unmatched = 0, 0, 0
+	r.entries, r.minutes, r.unmatched, r.undecided = 0, 0, 0, 0
 	r.free.fresh(0)
 	r.settle()
 }
 
-// exit takes in that a vehicle left the yard.
-func (r *road) exit() {
+// exit takes in that a vehicle left the yard. While the entries are not seen it
+// stands for one: before a full yard as many enter as leave.
+func (r *road) exit(at time.Time, full float64, open bool) {
 	r.unmatched++
+	r.undecided++
 	r.free.exit()
+	if r.stands(at) {
+		r.undecided = 0 // nobody took their places
+	}
+	if !open || !r.deaf(at) {
+		return
+	}
+	unseen := r.undecided // at first more than one, of which it is known only now
+	r.undecided = 0
+	step := queueStep{kind: supposed, open: true, slot: uint8(slotOf(at)), full: min(1, full/plausible)}
+	for range unseen {
+		r.each(func(p []float64, _ float64, stay []float64) { r.step(p, 0, stay, &step) })
+		r.tape.add(at, step)
+		r.entries += (1 - r.marg[0]) * step.full
+	}
+	r.settle()
 }
 
 // deaf says that so many have left since the last entry that the entries are
-// not seen rather than stopped: they say nothing of the rate.
-func (r *road) deaf() bool { return r.unmatched > 4+r.bays/3 }
-
-func (r *road) loop(sensor string) int {
-	for i := range r.loops {
-		if r.loops[i].sensor == sensor {
-			return i
-		}
-	}
-	return -1
-}
-
-// silent says that no loop is occupied.
-func (r *road) silent() bool {
-	for i := range r.loops {
-		if r.loops[i].on {
-			return false
-		}
-	}
-	return true
-}
+// not seen rather than stopped.
+func (r *road) deaf(at time.Time) bool { return r.unmatched > 4+r.bays/3 && !r.stands(at) }
 
 func (r *road) settle() {
 	if !normalise(r.p) {
@@ -203,31 +140,11 @@ func (r *road) settle() {
 		return
 	}
 	clear(r.marg)
-	for a := range r.factors {
-		for q, v := range r.p[a*r.size : (a+1)*r.size] {
+	r.each(func(p []float64, _ float64, _ []float64) {
+		for q, v := range p {
 			r.marg[q] += v
 		}
-	}
-}
-
-// presence takes in that a loop became occupied or free.
-func (r *road) presence(i int, at time.Time, on bool) {
-	l := &r.loops[i]
-	switch {
-	case on && !l.on:
-		if at.Before(l.off) {
-			return // older than what is known
-		}
-		if !l.covered(at) {
-			l.since = at
-		}
-		l.on, l.edge, l.still = true, at, 0
-	case !on && l.on:
-		if at.Before(l.since) {
-			return
-		}
-		l.on, l.off, l.edge, l.still = false, at, at, 0
-	}
+	})
 }
 
 // pass lets dt seconds pass.
@@ -240,7 +157,12 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 		return
 	}
 	r.look(at)
-	step := queueStep{kind: waited, open: v.open, deaf: r.deaf(), slot: uint8(slotOf(at)), minutes: dt / 60, full: v.full, like: 1}
+	if v.full < plausible/2 {
+		for i := range r.loops {
+			r.loops[i].idle += time.Duration(dt * float64(time.Second))
+		}
+	}
+	step := queueStep{kind: waited, open: v.open, deaf: r.deaf(at), slot: uint8(slotOf(at)), minutes: dt / 60, full: v.full, like: 1}
 	if v.open && !step.deaf {
 		full := min(1, v.full/plausible)
 		step.like = r.free.pass(step.minutes, full, v.exits, r.lanes)
@@ -248,23 +170,25 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 	}
 	r.listen(at, &step)
 	keep := math.Exp(-doubtRate * dt)
-	for a, f := range r.factors {
-		p := r.p[a*r.size : (a+1)*r.size]
-		r.step(p, f*r.base, &step)
+	r.each(func(p []float64, rate float64, stay []float64) {
+		r.step(p, rate, stay, &step)
 		for i := range min(len(r.loops), maxLoops) {
 			if h := step.heard >> (2 * i) & 3; h != 0 {
 				hear(p, r.loops[i].distance, h == covered, keep, r.moves)
 			}
 		}
-	}
+	})
 	r.tape.add(at, step)
 	if r.untilMix -= dt; r.untilMix <= 0 {
 		r.mix(1-r.untilMix/60, v.full, r.blind(at))
 		r.untilMix = switchEvery
 	}
 	r.settle()
-	if v.open && !step.deaf {
+	if v.open && at.Sub(r.entered) < night {
 		queued := 1 - r.marg[0]
+		if step.deaf {
+			queued *= min(1, v.full/plausible) // as exits count for entries
+		}
 		fade := math.Exp(-queued * step.minutes / settles)
 		r.entries *= fade
 		r.minutes = r.minutes*fade + queued*step.minutes
@@ -287,20 +211,20 @@ func (r *road) alone(rate float64, s *queueStep) (block, alone float64) {
 }
 
 // grow lets the queue grow for a step.
-func (r *road) grow(p []float64, rate, block, alone float64, s *queueStep) {
+func (r *road) grow(p []float64, rate, block, alone float64, willing []float64, s *queueStep) {
 	last := len(p) - 1
 	for q := last; q > 0; q-- {
 		stay := 1.0
 		if q < last {
-			stay -= r.joins(q, rate, s.minutes)
+			stay -= joins(rate*willing[q], s.minutes)
 		}
-		from := r.joins(q-1, rate, s.minutes) * s.like
+		from := joins(rate*willing[q-1], s.minutes) * s.like
 		if q == 1 {
-			from = r.joins(0, rate, s.minutes) * block * alone
+			from = joins(rate, s.minutes) * block * alone
 		}
 		p[q] = p[q]*stay*s.like + p[q-1]*from
 	}
-	p[0] *= (1 - r.joins(0, rate, s.minutes)*block) * alone
+	p[0] *= (1 - joins(rate, s.minutes)*block) * alone
 }
 
 // blocked is the probability that someone who comes to an empty road has to
@@ -310,64 +234,8 @@ func (r *road) blocked(rate, full float64) float64 {
 	return min(0.99, full+(1-full)*min(1, rate/lane)*0.3)
 }
 
-// joins is the probability that one more vehicle joins behind q others.
-func (r *road) joins(q int, rate, minutes float64) float64 {
-	return min(0.9, rate*minutes*r.willing(q))
-}
-
-// willing is the part of those who come that join behind q others: fewer do
-// when the wait looks long.
-func (r *road) willing(q int) float64 {
-	wait := float64(q) / r.unit / patience
-	return 1 / (1 + wait*wait)
-}
-
-// listen asks the loops. States that contradict one lose weight the longer
-// they do.
-func (r *road) listen(at time.Time, s *queueStep) {
-	r.trust(at)
-	for i := range r.loops {
-		l := &r.loops[i]
-		switch {
-		case i >= maxLoops || !l.trusted || l.on && !l.covered(at): // it cannot tell, or not yet
-		case l.covered(at):
-			s.heard |= covered << (2 * i)
-		default:
-			s.heard |= uncovered << (2 * i)
-		}
-	}
-}
-
-// hear lets a loop talk a belief over, but for the part to keep. What contradicts
-// the loop is lost, which speaks against the arrivals that led to it, but for a
-// part that moves to where the loop says: or a queue that outgrew all that was
-// thought likely would never be found.
-func hear(p []float64, distance int, covered bool, keep, moves float64) {
-	d := min(distance, len(p))
-	wrong, right := p[d:], d-1
-	if covered {
-		// The vehicles that cover it must be there.
-		wrong, right = p[:d], d
-	}
-	var lost float64
-	for q, v := range wrong {
-		lost += v * (1 - keep)
-		wrong[q] = v * keep
-	}
-	if right < len(p) {
-		p[right] += moves * lost
-	}
-}
-
-// blind says that the end of the queue is where no loop sees it.
-func (r *road) blind(at time.Time) bool {
-	for i := range r.loops {
-		if l := &r.loops[i]; l.distance == r.reach {
-			return l.covered(at) || !l.trusted
-		}
-	}
-	return true
-}
+// joins is the probability that one more vehicle joins.
+func joins(rate, minutes float64) float64 { return min(0.9, rate*minutes) }
 
 // entry takes the head of the queue away, if there is one.
 func (r *road) entry(at time.Time, full, exits float64, open bool) {
@@ -376,16 +244,38 @@ func (r *road) entry(at time.Time, full, exits float64, open bool) {
 	}
 	queued := 1 - r.marg[0]
 	r.entries += queued
-	r.unmatched = 0
+	r.unmatched, r.undecided = 0, 0
 	for i := range r.loops {
 		r.loops[i].still++
 	}
-	step := queueStep{kind: admitted, open: true, slot: uint8(slotOf(at)), full: full, like: r.free.entry(min(1, full/plausible), exits, r.lanes)}
-	for a, f := range r.factors {
-		r.step(r.p[a*r.size:(a+1)*r.size], f*r.base, &step)
+	if at.Sub(r.entered) >= night {
+		r.gather(at)
 	}
+	r.entered = at
+	step := queueStep{kind: admitted, open: true, slot: uint8(slotOf(at)), full: full, like: r.free.entry(min(1, full/plausible), exits, r.lanes)}
+	r.each(func(p []float64, rate float64, stay []float64) { r.step(p, rate, stay, &step) })
 	r.tape.add(at, step)
 	r.settle()
+}
+
+// gather takes in that with the first entry of a day those may come in who came
+// before the gates opened, which is no sign that as many go on coming.
+func (r *road) gather(at time.Time) {
+	step := queueStep{kind: gathered}
+	r.each(func(p []float64, _ float64, stay []float64) { r.step(p, 0, stay, &step) })
+	r.tape.add(at, step)
+	r.settle()
+}
+
+// gatheredBefore lets that many more wait: nobody as likely as not, else a
+// geometric number.
+func gatheredBefore(p []float64) {
+	const stay = gatherers / (1 + gatherers)
+	carry := 0.0 // of the geometric part, from fewer
+	for q, v := range p {
+		carry = carry*stay + v*(1-stay)
+		p[q] = (v + carry) / 2
+	}
 }
 
 // admit takes the head of the queue away, or lets someone in who found none.

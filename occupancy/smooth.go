@@ -92,6 +92,7 @@ type stepKind uint8
 
 const (
 	passed stepKind = iota
+	judged
 	mixed
 	entered
 	left
@@ -107,6 +108,8 @@ type step struct {
 	minutes  float64
 	double   float64
 	base     float64
+	born     float64
+	evidence [hypotheses]float64
 	vehicles int
 	exits    [dwells]float64
 }
@@ -141,7 +144,16 @@ func (b *backward) undo(s *step) {
 			v := row(b.beta, i, j)
 			last := len(v) - 1
 			switch s.kind {
+			case judged:
+				for n := range v {
+					v[n] *= s.evidence[j] * y.aboutFull(n)
+				}
 			case passed:
+				if s.born > 0 && e.deadIn() {
+					for n := range last {
+						v[n] += s.born * (v[n+1] - v[n])
+					}
+				}
 				rate := s.exits[i]
 				if s.closed {
 					rate = max(rate, seenOut)
@@ -160,10 +172,13 @@ func (b *backward) undo(s *step) {
 					v[n] = x
 				}
 			case entered:
-				more := (1 - s.double) * e.in / (1 - e.in)
+				more := (1 - s.double) * e.beside()
 				one := 1 - s.double - more
 				for n := y.crowded() + 1; n <= last; n++ {
 					v[n] *= overfull
+				}
+				for n := range v {
+					v[n] *= e.seen()
 				}
 				for n := range v {
 					x := s.double * v[n]

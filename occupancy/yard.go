@@ -21,6 +21,28 @@ var errorRates = []errorRate{
 	{0.12, 0.02, 0.06},
 	{0.22, 0.02, 0.04},
 	{0.02, 0.99, 0.01}, // the exit counter is dead
+	{0.99, 0.02, 0.01}, // the entry counter is dead
+}
+
+// deadIn says that no entry is seen, so that unseen ones do not come beside seen
+// ones but by themselves.
+func (e errorRate) deadIn() bool { return e.in > 0.9 }
+
+// beside is how many entries are missed for each that is seen.
+func (e errorRate) beside() float64 {
+	if e.deadIn() {
+		return 0
+	}
+	return e.in / (1 - e.in)
+}
+
+// seen is how likely an entry that was seen is, beside one that a counter in
+// order would see.
+func (e errorRate) seen() float64 {
+	if e.deadIn() {
+		return 0.05
+	}
+	return 1
 }
 
 // dwellFactors are hypotheses on the dwell time, as factors on the site's
@@ -203,7 +225,16 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 	y.flow *= fade
 	y.outflow *= fade
 	minutes := dt / 60
-	y.tape.add(y, step{kind: passed, minutes: minutes, closed: closed})
+	born := 0.0 // of those whose entries nobody counts
+	if !closed {
+		born = min(0.9, y.outflow*minutes)
+	}
+	for j, e := range errorRates {
+		if e.deadIn() {
+			y.entered[y.minute%ages] += born * y.errs[j]
+		}
+	}
+	y.tape.add(y, step{kind: passed, minutes: minutes, closed: closed, born: born})
 	for i := range dwellFactors {
 		rate := y.exits[i]
 		if closed {
@@ -223,6 +254,13 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 				gone = next
 			}
 			p[last] *= (1 - gone) * w
+			if born > 0 && e.deadIn() {
+				p[last] += born * p[last-1]
+				for n := last - 1; n > 0; n-- {
+					p[n] += born * (p[n-1] - p[n])
+				}
+				p[0] -= born * p[0]
+			}
 		}
 	}
 	if y.untilMix -= dt; y.untilMix <= 0 {
@@ -230,6 +268,28 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 		y.untilMix = switchEvery
 	}
 	y.settle()
+}
+
+// judge takes in what a queue tells: evidence on the hypotheses on the counters,
+// and that about as many are inside as there are bays.
+func (y *yard) judge(evidence *[hypotheses]float64) {
+	y.tape.add(y, step{kind: judged, evidence: *evidence})
+	for i := range dwellFactors {
+		for j, w := range evidence {
+			for n, p := 0, y.row(i, j); n < len(p); n++ {
+				p[n] *= w * y.aboutFull(n)
+			}
+		}
+	}
+	y.settle()
+}
+
+// aboutFull is how well a number inside agrees with a queue that waits for bays,
+// of which more or fewer may be in use than there are said to be. It is for one
+// look in several minutes, of which each tells much the same.
+func (y *yard) aboutFull(n int) float64 {
+	z := float64(n-y.bays) / (2 + 0.15*float64(y.bays))
+	return math.Pow(0.1+0.9*math.Exp(-z*z/2), 0.4)
 }
 
 func (y *yard) row(dwell, errs int) []float64 {
@@ -385,10 +445,10 @@ func again(at, last time.Time, flow float64, b *bounces) float64 {
 func (y *yard) crowded() int { return y.bays + y.bays/4 + 2 }
 
 // entry shifts the belief up by the vehicle that was seen, and by one more
-// where one before it was missed.
-func (y *yard) entry(at time.Time) {
+// where one before it was missed. It returns how likely a double it was.
+func (y *yard) entry(at time.Time) (double float64) {
 	y.tickMinute(at)
-	double := again(at, y.lastIn, y.flow, &y.inBounces)
+	double = again(at, y.lastIn, y.flow, &y.inBounces)
 	y.lastIn = at
 	y.flow += 1.0 / 20
 	y.entered[y.minute%ages] += 1 - double
@@ -397,7 +457,7 @@ func (y *yard) entry(at time.Time) {
 	for i := range dwellFactors {
 		for j, e := range errorRates {
 			p := y.row(i, j)
-			more := (1 - double) * e.in / (1 - e.in)
+			more, seen := (1-double)*e.beside(), e.seen()
 			one := 1 - double - more
 			last := len(p) - 1
 			p[last] += p[last-1] // the top cannot be left upwards
@@ -416,19 +476,20 @@ func (y *yard) entry(at time.Time) {
 				if n > crowded {
 					v *= overfull
 				}
-				p[n] = v
+				p[n] = v * seen
 			}
 		}
 	}
 	y.settle()
+	return double
 }
 
 // exit shifts the belief down. The more vehicles are inside, the likelier an
 // exit is, so it is also evidence for many; it cannot come from an empty yard
 // unless an entry was missed.
-func (y *yard) exit(at time.Time) {
+func (y *yard) exit(at time.Time) (double float64) {
 	y.tickMinute(at)
-	double := again(at, y.lastOut, y.outflow, &y.outBounces)
+	double = again(at, y.lastOut, y.outflow, &y.outBounces)
 	y.lastOut = at
 	y.outflow += 1.0 / 20
 	mean := max(y.exitRate(), 0.05)
@@ -450,6 +511,7 @@ func (y *yard) exit(at time.Time) {
 		}
 	}
 	y.settle()
+	return double
 }
 
 // recount gathers the belief around the number that staff counted, one off at

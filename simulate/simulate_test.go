@@ -246,3 +246,26 @@ func TestLaneClosing(t *testing.T) {
 		t.Errorf("%d come, and %d where no lane closes", len(day.Vehicles), len(open.Vehicles))
 	}
 }
+
+// TestBalk: where people turn away by the length of the queue it stays shorter,
+// and more drive on.
+func TestBalk(t *testing.T) {
+	d := date("2026-05-16")
+	longest := func(y *simulate.Yard) (queue, away int) {
+		day := y.Day(d)
+		for _, tr := range day.Truth {
+			queue = max(queue, tr.Queue)
+		}
+		for _, v := range day.Vehicles {
+			if v.Fate == simulate.Balked {
+				away++
+			}
+		}
+		return queue, away
+	}
+	patient, stayed := longest(&simulate.Yard{Site: site(24), Seed: 1, Visits: 900})
+	hasty, left := longest(&simulate.Yard{Site: site(24), Seed: 1, Visits: 900, Balk: 12})
+	if hasty > patient*3/4 || left <= stayed {
+		t.Errorf("the queue reaches %d and %d drive on; %d and %d where people turn away early", patient, stayed, hasty, left)
+	}
+}

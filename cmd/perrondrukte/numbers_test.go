@@ -263,6 +263,7 @@ func TestNumbers_errors(t *testing.T) {
 		{simulate("--days", "1", "--site", "nergens"), `--site "nergens": ` + almere + " has poort, buiten, haven"},
 		{simulate("--days", "1", "--from", "maandag"), `--from "maandag": want a date like`},
 		{simulate("--days", "1", "--miss-in", "2"), "--miss-in 2: want a part between 0 and 1"},
+		{simulate("--days", "1", "--balk", "2000"), "--balk 2000: want 0 to 1000 vehicles"},
 	} {
 		_, err := perrondrukte(t, c.args...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

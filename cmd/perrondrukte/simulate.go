@@ -24,6 +24,7 @@ type simulateCmd struct {
 	MissOut float64  `default:"0.05" placeholder:"PART" help:"Part of the exits that is missed (${default})."`
 	Double  float64  `default:"0.01" placeholder:"PART" help:"Part of the passages that is counted twice (${default})."`
 	Bounce  float64  `placeholder:"PART" help:"Part of the passages that a bouncing contact counts again within a quarter of a second."`
+	Balk    float64  `placeholder:"VEHICLES" help:"Let people turn away from a queue by its length alone: of those who find n vehicles the part exp(-(n-8)/VEHICLES) joins. By default they guess how long it takes."`
 	Lanes   []string `name:"close-lane" placeholder:"FROM-UNTIL" help:"A time of every day at which staff close a lane, like 12:00-13:30; as often as lanes are closed."`
 	Out     string   `required:"" placeholder:"DIR" help:"Folder for events.csv and truth.csv."`
 }
@@ -46,6 +47,9 @@ func (c *simulateCmd) Run(e *env) (err error) {
 	if c.Visits < 0 || c.Visits > 1e5 {
 		return fmt.Errorf("--visits %v: want 0 to 100000", c.Visits)
 	}
+	if !(c.Balk >= 0 && c.Balk <= 1000) {
+		return fmt.Errorf("--balk %v: want 0 to 1000 vehicles", c.Balk)
+	}
 	for _, p := range []struct {
 		flag string
 		v    float64
@@ -55,7 +59,7 @@ func (c *simulateCmd) Run(e *env) (err error) {
 		}
 	}
 	y := &simulate.Yard{
-		Site: site, Seed: c.Seed, Visits: c.Visits,
+		Site: site, Seed: c.Seed, Visits: c.Visits, Balk: c.Balk,
 		Faults: simulate.Faults{MissIn: c.MissIn, MissOut: c.MissOut, Double: c.Double, Bounce: c.Bounce},
 	}
 	for _, text := range c.Lanes {
