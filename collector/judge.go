@@ -13,8 +13,10 @@ import (
 
 const (
 	// scoreDays is how far back forecasts are scored when the collector starts:
-	// nothing of the scores is kept but the forecasts themselves.
-	scoreDays = 35
+	// nothing of the scores is kept but the forecasts themselves. It is four weeks
+	// that say what is usual, one that may be worse, and two in which to find
+	// since when.
+	scoreDays = 49
 	// farthest is how many days before a day the first forecasts of it were made.
 	farthest = 7
 	// scoreEvery is how often today's forecasts are scored, and scoreCost how

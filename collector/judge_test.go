@@ -67,7 +67,7 @@ func TestForecastsAreScored(t *testing.T) {
 		st := newFakeStore()
 		now := at(saturday)
 		today := perron.DateOf(saturday)
-		for d := today.AddDays(-40); d.Before(today); d = d.AddDays(1) {
+		for d := today.AddDays(-scoreDays - 5); d.Before(today); d = d.AddDays(1) {
 			for h := range 4 {
 				st.forecasts = append(st.forecasts, perron.Forecast{Site: "poort", Origin: d.At(perron.TimeOfDay(h * 6 * 60))})
 			}

@@ -10,11 +10,8 @@ import (
 
 const (
 	scoreDays = 28 // that a score is made of
-	// recentDays are set against the scoreDays before them, to see whether
-	// forecasts have become worse.
-	recentDays = 7
 	// ScoreDays is how many days of truth a Scorer makes use of.
-	ScoreDays = scoreDays + recentDays
+	ScoreDays = usualDays + recentDays + trailDays
 
 	aWait = 5.0 // minutes: less is no wait worth telling
 )
@@ -40,8 +37,9 @@ type Scorer struct {
 }
 
 type dayTally [6]struct {
-	arrivals, wait   tally
-	idle, unforeseen int
+	arrivals, wait     tally
+	idle, unforeseen   int
+	ofArrivals, ofWait loss
 }
 
 // A tally sums up pairs of a forecast and its truth.
@@ -112,8 +110,12 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 	}
 	if known {
 		t.arrivals.add(v.Arrivals, came)
+		// Counts scatter by their root.
+		t.ofArrivals.add(v.Arrivals, came, math.Sqrt(v.Arrivals.Mid+1))
 	}
 	if wait, ok := s.waits[v.Start.Unix()]; ok {
+		// Long waits scatter more than short ones, and by what was said of them.
+		t.ofWait.add(v.Wait, wait, math.Max(aWait, v.Wait.High))
 		switch {
 		case v.Wait.High >= aWait:
 			t.wait.add(v.Wait, wait)
@@ -126,24 +128,29 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 	}
 }
 
-// add takes in one pair. The loss of the quantile q of a truth y is
-// q·(y−x) or (1−q)·(x−y), whichever is positive (Koenker and Bassett,
-// "Regression Quantiles", Econometrica 46, 1978); its mean is a proper score
-// (Gneiting and Raftery, JASA 102, 2007, section 6).
+// add takes in one pair.
 func (t *tally) add(v perron.Interval, truth float64) {
-	loss := func(q, x float64) float64 { return math.Max(q*(truth-x), (1-q)*(x-truth)) }
-	sum := loss(0.1, v.Low) + loss(0.5, v.Mid) + loss(0.9, v.High)
-	if math.IsNaN(sum) || math.IsInf(sum, 0) {
+	pinball := quantileLoss(v, truth)
+	if math.IsNaN(pinball) || math.IsInf(pinball, 0) {
 		return
 	}
 	t.n++
 	t.truth += truth
 	t.off += math.Abs(v.Mid - truth)
 	t.bias += v.Mid - truth
-	t.pinball += sum / 3
+	t.pinball += pinball
 	if truth >= v.Low-1e-9 && truth <= v.High+1e-9 {
 		t.within++
 	}
+}
+
+// quantileLoss is the mean loss of what was said of a truth. The loss of the
+// quantile q of a truth y is q·(y−x) or (1−q)·(x−y), whichever is positive
+// (Koenker and Bassett, "Regression Quantiles", Econometrica 46, 1978); its mean
+// is a proper score (Gneiting and Raftery, JASA 102, 2007, section 6).
+func quantileLoss(v perron.Interval, truth float64) float64 {
+	loss := func(q, x float64) float64 { return math.Max(q*(truth-x), (1-q)*(x-truth)) }
+	return (loss(0.1, v.Low) + loss(0.5, v.Mid) + loss(0.9, v.High)) / 3
 }
 
 func (t *tally) sum(o *tally) {
@@ -168,8 +175,7 @@ func (t *tally) accuracy() perron.Accuracy {
 }
 
 // Score sums up the last 28 days until the truth that is known ends, and judges
-// whether the last seven have been worse than the four weeks before them. The
-// judgement has hysteresis, and so depends on the one before it.
+// whether forecasts have become worse than they were.
 func (s *Scorer) Score(now time.Time) perron.Score {
 	today := perron.DateOf(now)
 	from := today.AddDays(1 - scoreDays)
@@ -187,13 +193,7 @@ func (s *Scorer) Score(now time.Time) perron.Score {
 		v.Arrivals, v.Wait = total[h].arrivals.accuracy(), total[h].wait.accuracy()
 		out.Horizons = append(out.Horizons, v)
 	}
-	recent, _ := s.between(today.AddDays(1-recentDays), today)
-	before, known := s.between(today.AddDays(1-ScoreDays), today.AddDays(-recentDays))
-	if worse := known >= 2*recentDays && isWorse(recent, before, !s.worse.IsZero()); !worse {
-		s.worse = time.Time{}
-	} else if s.worse.IsZero() {
-		s.worse = now
-	}
+	s.worse = s.worseSince(today)
 	out.WorseSince = s.worse
 	return out
 }
@@ -219,41 +219,4 @@ func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
 		}
 	}
 	return sum, days
-}
-
-// isWorse judges by what is said up to a day ahead. Arrivals: the error, in
-// units of the root of what came (counts scatter by that), is more than 1.5
-// times what it was, or the 80 % interval holds less than 65 % or more than 95 %.
-// Waits: the error is more than 1.6 times and 3 minutes above what it was, or
-// the interval holds less than 60 %; more than 80 % is no fault there, where
-// many waits are short. And of the slots for which no wait was held possible
-// more than a fifth had one; a tenth should be the most. Once worse it stays so
-// until it is clearly within these bounds.
-func isWorse(recent, before *dayTally, was bool) bool {
-	const enough = 100 // pairs
-	slack, margin := 1.0, 0.0
-	if was {
-		slack, margin = 0.85, 0.03
-	}
-	for h := range horizons[:4] {
-		if r, b := recent[h].arrivals, before[h].arrivals; r.n >= enough && b.n >= enough {
-			now, then := r.accuracy(), b.accuracy()
-			scaled := func(a perron.Accuracy) float64 { return (a.MAE + 0.2) / math.Sqrt(a.Mean+1) }
-			// Of very few vehicles no interval holds 80 %: it holds 0 or not.
-			wide := now.Mean >= 2 && now.Coverage > 0.95-margin
-			if scaled(now) > 1.5*slack*scaled(then) || now.Coverage < 0.65+margin || wide {
-				return true
-			}
-		}
-		if r := recent[h]; r.idle >= enough && float64(r.unforeseen) > (0.2-margin)*float64(r.idle) {
-			return true
-		}
-		if r, b := recent[h].wait, before[h].wait; r.n >= enough && b.n >= enough {
-			now, then := r.accuracy(), b.accuracy()
-			if now.MAE > 1.6*slack*then.MAE && now.MAE > then.MAE+3*slack || now.Coverage < 0.6+margin {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -15,7 +15,8 @@ type Score struct {
 	// anything to score too.
 	Horizons []HorizonScore `json:"horizons"`
 	// WorseSince is since when forecasts have been clearly worse than they were
-	// before; zero while they are not.
+	// before: when the day was over with which that became clear. It is zero while
+	// they are not.
 	WorseSince time.Time `json:"worseSince,omitzero"`
 }
 
