@@ -109,7 +109,7 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 		came, known = came+n, known && ok
 	}
 	if known {
-		t.arrivals.add(v.Arrivals, came)
+		t.arrivals.add(v.Arrivals, came, 0)
 		// Counts scatter by their root.
 		t.ofArrivals.add(v.Arrivals, came, math.Sqrt(v.Arrivals.Mid+1))
 	}
@@ -118,7 +118,7 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 		t.ofWait.add(v.Wait, wait, math.Max(aWait, v.Wait.High))
 		switch {
 		case v.Wait.High >= aWait:
-			t.wait.add(v.Wait, wait)
+			t.wait.add(v.Wait, wait, wholeMinute)
 		case v.Wait.High < aWait: // and not NaN
 			t.idle++
 			if wait >= aWait {
@@ -128,8 +128,13 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 	}
 }
 
-// add takes in one pair.
-func (t *tally) add(v perron.Interval, truth float64) {
+// wholeMinute is by how much a wait may be beyond a range and still be in it:
+// ranges are told in whole minutes, and a low end of some seconds is told as none.
+const wholeMinute = 0.5
+
+// add takes in one pair. A truth that is no farther beyond the range than the
+// grain counts as within.
+func (t *tally) add(v perron.Interval, truth, grain float64) {
 	pinball := quantileLoss(v, truth)
 	if math.IsNaN(pinball) || math.IsInf(pinball, 0) {
 		return
@@ -139,7 +144,7 @@ func (t *tally) add(v perron.Interval, truth float64) {
 	t.off += math.Abs(v.Mid - truth)
 	t.bias += v.Mid - truth
 	t.pinball += pinball
-	if truth >= v.Low-1e-9 && truth <= v.High+1e-9 {
+	if truth >= v.Low-grain-1e-9 && truth <= v.High+grain+1e-9 {
 		t.within++
 	}
 }
