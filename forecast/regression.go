@@ -278,7 +278,7 @@ func (c *counter) train(pairs []pair, prior [features]float64, memory float64) f
 		}
 		h = [features][features]float64{}
 		var g [features]float64
-		var t together
+		t := together{day: -1}
 		for i := range samples {
 			sm := &samples[i]
 			m := out.mean(sm)

@@ -47,6 +47,7 @@ func (b *balance) passage(double float64, up bool) {
 			for i := range balanceSpan - 1 {
 				p[i] = double*p[i] + (1-double)*p[i+1]
 			}
+			p[balanceSpan-1] *= double
 			continue
 		}
 		more := (1 - double) * e.beside()
@@ -56,7 +57,20 @@ func (b *balance) passage(double float64, up bool) {
 				p[i] += more * p[i-2]
 			}
 		}
+		p[0] *= double
 	}
+	b.check()
+}
+
+// check forgets a belief that has come to either end: it is about another day,
+// or a yard that has emptied.
+func (b *balance) check() {
+	for j := range b.p {
+		if p := &b.p[j]; p[0]+p[1]+p[balanceSpan-2]+p[balanceSpan-1] < 0.05 {
+			return
+		}
+	}
+	b.forget()
 }
 
 // pass lets minutes pass in which so many vehicles a minute are expected to
@@ -82,11 +96,13 @@ func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [h
 		for i := range balanceSpan - 1 {
 			p[i] += out * (p[i+1] - p[i])
 		}
+		p[balanceSpan-1] *= 1 - out
 		if e.deadIn() {
 			in := min(0.9, exits*minutes)
 			for i := balanceSpan - 1; i > 0; i-- {
 				p[i] += in * (p[i-1] - p[i])
 			}
+			p[0] *= 1 - in
 		}
 	}
 	if !full {

@@ -1,6 +1,11 @@
 package occupancy
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
 
 // hourOf is an hour before a full yard: a vehicle leaves and one enters each
 // minute, of which the counters see all but some.
@@ -60,5 +65,38 @@ func TestBalanceOfAnotherYard(t *testing.T) {
 	in, out := missed(hourOf(b, 0, 0, true))
 	if in > 0.1 || out > 0.1 {
 		t.Errorf("%.2f of the entries and %.2f of the exits are believed to be missed", in, out)
+	}
+}
+
+// TestDeadEntriesShowInTheBalance: an entry counter that dies before a queue is
+// judged by it as well, through the estimator.
+func TestDeadEntriesShowInTheBalance(t *testing.T) {
+	site := &perron.Site{ID: "poort", Bays: 24, TypicalDwell: 14, QueueLoops: []perron.QueueLoop{{Sensor: "queue-1", Distance: 4}}}
+	e := New(site)
+	begin := time.Date(2026, 5, 16, 8, 0, 0, 0, time.UTC)
+	event := func(second int, kind perron.Kind, sensor string) {
+		e.Observe(perron.Event{Time: begin.Add(time.Duration(second) * time.Second), Sensor: sensor, Kind: kind})
+	}
+	looks := 0
+	for s := 0; s < 3*3600; s += 40 {
+		if s >= 960 {
+			event(s, perron.Out, "main")
+		}
+		if s < 3600 {
+			event(s+9, perron.In, "main")
+		}
+		switch {
+		case s == 1200:
+			event(s+10, perron.On, "queue-1")
+		case s > 1200: // the queue moves up
+			event(s+11, perron.Off, "queue-1")
+			event(s+13, perron.On, "queue-1")
+		}
+		if s > 2*3600 && e.live.balance.known && e.live.road.backedUp(e.live.at) {
+			looks++
+		}
+	}
+	if in := e.Belief().Entries.Missed; looks == 0 || in < 0.5 {
+		t.Errorf("%.2f of the entries are believed to be missed, the queue was looked at %d times", in, looks)
 	}
 }

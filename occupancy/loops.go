@@ -15,8 +15,10 @@ const (
 	stuckAfter = 3 * time.Hour
 	// Some detectors hold through the gaps: before a full yard they are given longer.
 	stuckWithoutGaps = 8 * time.Hour
-	// A queue in which nothing moves for that long stands.
+	// A queue in which nothing moves for that long stands, or for as long as a full
+	// yard takes to let so many in.
 	standing     = 4 * time.Minute
+	standEntries = 3
 	stuckEntries = 10
 	// A queue reaches its loops in their order, but for a gap that travels along
 	// it. Loops that contradict that for longer are not both right.
@@ -37,6 +39,7 @@ type loop struct {
 	edge     time.Time     // of the latest change
 	still    int           // entries since then
 	idle     time.Duration // since then, with a yard that was not full
+	gaps     int           // while it was covered, which a queue that moves up leaves
 	trusted  bool          // see trust
 }
 
@@ -50,8 +53,8 @@ func (l *loop) covered(at time.Time) bool {
 	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
 }
 
-func (l *loop) stuck(at time.Time, gaps int) bool {
-	if gaps == 0 {
+func (l *loop) stuck(at time.Time) bool {
+	if l.gaps == 0 {
 		return l.on && (l.idle >= stuckAfter || at.Sub(l.edge) >= stuckWithoutGaps)
 	}
 	return l.on && at.Sub(l.edge) >= stuckAfter
@@ -64,7 +67,7 @@ func (l *loop) stuck(at time.Time, gaps int) bool {
 func (r *road) trust(at time.Time) {
 	for i := range r.loops {
 		l := &r.loops[i]
-		l.trusted = !l.stuck(at, r.gaps)
+		l.trusted = !l.stuck(at)
 		for j := range r.loops {
 			near := &r.loops[j]
 			if l.on && l.still >= stuckEntries && near.distance < l.distance && near.still < stuckEntries/2 {
@@ -119,7 +122,7 @@ func (r *road) presence(i int, at time.Time, on bool) {
 			return // older than what is known
 		}
 		if l.covered(at) {
-			r.gaps++
+			l.gaps++
 		} else {
 			l.since = at
 		}
@@ -179,9 +182,10 @@ func (r *road) blind(at time.Time) bool {
 	return true
 }
 
-// backedUp says that a loop sees people wait for bays, and not for the entrance.
+// backedUp says that a loop sees people wait for bays, and not for the entrance:
+// they enter as others leave, or nobody sees that they enter.
 func (r *road) backedUp(at time.Time) bool {
-	if r.free[0]+r.free[1] < 0.5 {
+	if r.free[0]+r.free[1] < 0.5 && !r.deaf(at) {
 		return false
 	}
 	for i := range r.loops {
@@ -195,12 +199,10 @@ func (r *road) backedUp(at time.Time) bool {
 // stands says that a queue is seen in which nothing moves, though it used to:
 // the entrance is shut.
 func (r *road) stands(at time.Time) bool {
-	if r.gaps == 0 {
-		return false
-	}
+	long := max(standing, time.Duration(standEntries/r.unit*float64(time.Minute)))
 	for i := range r.loops {
-		if l := &r.loops[i]; l.trusted && l.covered(at) {
-			return at.Sub(l.edge) > standing
+		if l := &r.loops[i]; l.trusted && l.gaps > 0 && l.covered(at) {
+			return at.Sub(l.edge) > long
 		}
 	}
 	return false

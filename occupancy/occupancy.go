@@ -132,6 +132,10 @@ func (e *Estimator) Recount(at time.Time, vehicles int) {
 			vehicles += p.delta
 		}
 	}
+	if e.live.road.backedUp(e.live.at) {
+		// With people waiting outside, that is what it holds now.
+		e.live.yard.holds = max(0, vehicles)
+	}
 	e.live.yard.recount(max(0, vehicles))
 	e.live.recounted = at
 }
@@ -213,6 +217,7 @@ func (e *Estimator) advance(s *state, to time.Time) {
 				if s.open {
 					s.road.empty()
 				}
+				s.balance.forget()
 				s.at = s.at.Add(skip)
 				continue
 			}

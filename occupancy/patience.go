@@ -62,11 +62,14 @@ func (r *road) patience() (w [len(patiences)]float64) {
 
 // doubtPatience lets what is believed of the patience fade.
 func (r *road) doubtPatience(minutes float64) {
-	fade := (1 - math.Exp(-minutes/patienceFades)) / 2
-	one, other := r.ofPatience(0), r.ofPatience(1)
-	for i := range one {
-		move := fade * (one[i] - other[i])
-		one[i] -= move
-		other[i] += move
+	fade := 1 - math.Exp2(-minutes/patienceFades)
+	for i := range len(r.factors) * r.size {
+		mean := 0.0
+		for k := range patiences {
+			mean += r.ofPatience(k)[i] / float64(len(patiences))
+		}
+		for k := range patiences {
+			r.ofPatience(k)[i] += fade * (mean - r.ofPatience(k)[i])
+		}
 	}
 }

@@ -39,8 +39,7 @@ type road struct {
 	free             vacancies
 	unmatched        int       // exits since the last entry
 	undecided        int       // of those, in whose places someone may have entered unseen
-	gaps             int       // in covered loops, which a queue that moves up leaves
-	entered          time.Time // of the latest entry
+	passed           time.Time // of the latest entry or exit
 	bays             int
 	untilMix         float64
 
@@ -103,6 +102,9 @@ func (r *road) empty() {
 		}
 	}
 	r.entries, r.minutes, r.unmatched, r.undecided = 0, 0, 0, 0
+	for i := range r.loops {
+		r.loops[i].gaps = 0
+	}
 	r.free.fresh(0)
 	r.settle()
 }
@@ -110,6 +112,7 @@ func (r *road) empty() {
 // exit takes in that a vehicle left the yard. While the entries are not seen it
 // stands for one: before a full yard as many enter as leave.
 func (r *road) exit(at time.Time, full float64, open bool) {
+	r.passed = at
 	r.unmatched++
 	r.undecided++
 	r.free.exit()
@@ -184,7 +187,7 @@ func (r *road) pass(at time.Time, dt float64, v roadView) {
 		r.untilMix = switchEvery
 	}
 	r.settle()
-	if v.open && at.Sub(r.entered) < night {
+	if v.open && (step.deaf || at.Sub(r.passed) < night) {
 		queued := 1 - r.marg[0]
 		if step.deaf {
 			queued *= min(1, v.full/plausible) // as exits count for entries
@@ -248,17 +251,17 @@ func (r *road) entry(at time.Time, full, exits float64, open bool) {
 	for i := range r.loops {
 		r.loops[i].still++
 	}
-	if at.Sub(r.entered) >= night {
+	if at.Sub(r.passed) >= night {
 		r.gather(at)
 	}
-	r.entered = at
+	r.passed = at
 	step := queueStep{kind: admitted, open: true, slot: uint8(slotOf(at)), full: full, like: r.free.entry(min(1, full/plausible), exits, r.lanes)}
 	r.each(func(p []float64, rate float64, stay []float64) { r.step(p, rate, stay, &step) })
 	r.tape.add(at, step)
 	r.settle()
 }
 
-// gather takes in that with the first entry of a day those may come in who came
+// gather takes in that with the first entry after a night those may come in who came
 // before the gates opened, which is no sign that as many go on coming.
 func (r *road) gather(at time.Time) {
 	step := queueStep{kind: gathered}

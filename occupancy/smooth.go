@@ -136,8 +136,12 @@ func (b *backward) undo(s *step) {
 		k := (i*len(errorRates) + j) * y.size
 		return v[k : k+y.size]
 	}
-	if s.kind == mixed {
+	var full []float64
+	switch s.kind {
+	case mixed:
 		b.undoMix(s)
+	case judged:
+		full = y.aboutFull(s.vehicles)
 	}
 	for i := range dwellFactors {
 		for j, e := range errorRates {
@@ -146,7 +150,7 @@ func (b *backward) undo(s *step) {
 			switch s.kind {
 			case judged:
 				for n := range v {
-					v[n] *= s.evidence[j] * y.aboutFull(n)
+					v[n] *= s.evidence[j] * full[n]
 				}
 			case passed:
 				if s.born > 0 && e.deadIn() {

@@ -83,6 +83,7 @@ type yard struct {
 	size     int // states of n, 0 … size-1
 	prior    prior
 	bays     int
+	holds    int     // vehicles inside with a queue outside: the bays, or what staff counted then
 	typical  float64 // minutes
 
 	// exits[i] is the rate, a minute, at which each vehicle leaves under dwell
@@ -117,7 +118,7 @@ type yard struct {
 func (y *yard) init(site *perron.Site, prior prior) {
 	y.prior = prior
 	bays := max(1, site.Bays)
-	y.bays = bays
+	y.bays, y.holds = bays, bays
 	y.size = bays + bays/2 + 13
 	y.typical = cmp.Or(site.TypicalDwell, 15)
 	if !(y.typical > 0) {
@@ -273,23 +274,28 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 // judge takes in what a queue tells: evidence on the hypotheses on the counters,
 // and that about as many are inside as there are bays.
 func (y *yard) judge(evidence *[hypotheses]float64) {
-	y.tape.add(y, step{kind: judged, evidence: *evidence})
+	y.tape.add(y, step{kind: judged, evidence: *evidence, vehicles: y.holds})
+	full := y.aboutFull(y.holds)
 	for i := range dwellFactors {
 		for j, w := range evidence {
 			for n, p := 0, y.row(i, j); n < len(p); n++ {
-				p[n] *= w * y.aboutFull(n)
+				p[n] *= w * full[n]
 			}
 		}
 	}
 	y.settle()
 }
 
-// aboutFull is how well a number inside agrees with a queue that waits for bays,
-// of which more or fewer may be in use than there are said to be. It is for one
-// look in several minutes, of which each tells much the same.
-func (y *yard) aboutFull(n int) float64 {
-	z := float64(n-y.bays) / (2 + 0.15*float64(y.bays))
-	return math.Pow(0.1+0.9*math.Exp(-z*z/2), 0.4)
+// aboutFull is how well each number inside agrees with a queue that waits for
+// bays, of which more or fewer may be in use than there are said to be. It is for
+// one look in several minutes, of which each tells much the same.
+func (y *yard) aboutFull(holds int) []float64 {
+	out := make([]float64, y.size)
+	for n := range out {
+		z := float64(n-holds) / (2 + 0.15*float64(y.bays))
+		out[n] = math.Pow(0.1+0.9*math.Exp(-z*z/2), 0.4)
+	}
+	return out
 }
 
 func (y *yard) row(dwell, errs int) []float64 {
@@ -562,7 +568,7 @@ func (y *yard) empty() {
 		y.p[k] = sum
 	}
 	clear(y.entered)
-	y.flow, y.outflow = 0, 0
+	y.flow, y.outflow, y.holds = 0, 0, y.bays
 	y.settle()
 	y.rates(y.ratesAt)
 }

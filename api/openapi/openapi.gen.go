@@ -341,7 +341,7 @@ type State struct {
 	// Visits Vehicles that came in today
 	Visits *int `json:"visits,omitempty"`
 
-	// Wait Minutes until a vehicle that joins now is inside
+	// Wait Minutes until a vehicle that joins now begins to be let in
 	Wait *Interval `json:"wait,omitempty"`
 }
 
