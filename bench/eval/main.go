@@ -48,7 +48,7 @@ func run(args []string, out io.Writer) error {
 		name string
 		run  func() error
 	}{
-		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"warnings", e.warnings}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"crowd", e.crowd}, {"outside", e.outside}, {"beginning", e.beginning}, {"speed", e.speed},
+		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"warnings", e.warnings}, {"worse", e.worse}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"crowd", e.crowd}, {"outside", e.outside}, {"beginning", e.beginning}, {"speed", e.speed},
 	}
 	var names []string
 	for _, p := range parts {
