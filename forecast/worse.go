@@ -26,7 +26,7 @@ const (
 	// were chosen with simulated yards; docs/forecasting.md has what came of it.
 	allowance = 1.0
 	mostOfDay = 2.0
-	alarming  = 3.9
+	alarming  = 3.4
 	stillBad  = alarming / 2 // once worse it stays so until the sum is below
 
 	// leastSpread is the least standard deviation of the logarithm of a day's
