@@ -36,7 +36,7 @@ var yardCases = []yardCase{
 	{"small", 10, 1, 12, []int{3, 8, 16, 30}, 0, simulate.Faults{MissIn: 0.03, MissOut: 0.06, Double: 0.01}, 0},
 	{"large", 48, 2, 16, []int{5, 15, 30}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.04, Double: 0.01}, 0},
 	{"crowded", 24, 1, 14, []int{4, 12, 25, 40}, 1000, simulate.Faults{MissIn: 0.02, MissOut: 0.08}, 0},
-	// Others, which no constant of the estimator was chosen with.
+	// Others, with which only what is taken of unseen queues was chosen.
 	{"many loops", 20, 1, 16, []int{2, 5, 9, 14, 20, 27, 35, 44}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.04, Double: 0.01}, 0},
 	{"loops to 20", 28, 2, 12, []int{3, 8, 20}, 1100, simulate.Faults{MissIn: 0.03, MissOut: 0.05}, 0},
 	{"outgrown", 20, 1, 15, []int{5, 15}, 900, simulate.Faults{MissIn: 0.02, MissOut: 0.06, Double: 0.01}, 0},
