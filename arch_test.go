@@ -43,6 +43,7 @@ var rooms = map[string][]string{
 	"api":             {"perron", "broker", "store", "internal/rarely"},
 	"web":             {"perron", "store"},
 
+	"internal/certs":      {"config"},
 	"internal/rarely":     {}, // a log that repeats itself
 	"internal/recordings": {}, // for tests
 }

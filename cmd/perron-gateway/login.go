@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
-	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/internal/certs"
 )
 
 // A credential is what the gateway shows to the broker. It is read from the

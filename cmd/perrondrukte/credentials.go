@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
-	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
+	"github.com/perrondrukte/perrondrukte/internal/certs"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )

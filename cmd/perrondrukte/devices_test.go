@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/perrondrukte/perrondrukte/broker"
-	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/internal/certs"
 )
 
 const counterYAML = `

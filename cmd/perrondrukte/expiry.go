@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
+	"github.com/perrondrukte/perrondrukte/internal/certs"
 )
 
 // expiry watches how long the certificates are still valid: the broker's, and

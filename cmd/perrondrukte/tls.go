@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/perrondrukte/perrondrukte/cmd/internal/certs"
+	"github.com/perrondrukte/perrondrukte/internal/certs"
 )
 
 // clientTLS trusts the certificates in a PEM file; nil, for those of the
