@@ -27,23 +27,24 @@ var rooms = map[string][]string{
 	"perron":          {},
 	"config":          {"perron"},
 	"config/schema":   {"config"}, // the generator of the JSON Schemas
-	"broker":          {"perron"},
-	"broker/embedded": {"perron", "broker", "internal/rarely"},
+	"broker":          {"perron", "internal/logs"},
+	"broker/embedded": {"perron", "broker", "internal/logs", "internal/rarely"},
 	"counter":         {},
-	"gateway":         {"perron", "broker", "counter"},
-	"collector":       {"perron", "broker", "store", "counter", "internal/rarely"},
+	"gateway":         {"perron", "broker", "counter", "internal/logs"},
+	"collector":       {"perron", "broker", "store", "counter", "internal/logs", "internal/rarely"},
 	"occupancy":       {"perron"},
 	"forecast":        {"perron"},
-	"weather":         {"perron"},
+	"weather":         {"perron", "internal/logs"},
 	"simulate":        {"perron"},
 	"store":           {"perron"},
 	"store/sqlite":    {"perron", "store"},
 	"store/influx":    {"perron", "store"},
 	"store/storetest": {"perron", "store", "internal/recordings"},
-	"api":             {"perron", "broker", "store", "internal/rarely"},
-	"web":             {"perron", "store"},
+	"api":             {"perron", "broker", "store", "internal/logs", "internal/rarely"},
+	"web":             {"perron", "store", "internal/logs"},
 
-	"internal/certs":      {"config"},
+	"internal/certs":      {"config", "internal/logs"},
+	"internal/logs":       {}, // keys and form of the log
 	"internal/rarely":     {}, // a log that repeats itself
 	"internal/recordings": {}, // for tests
 }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -72,22 +71,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return k.Run(&env{ctx: ctx, stdout: stdout, stderr: stderr})
-}
-
-// logging is how the log is written; systemd adds time and name by itself.
-type logging struct {
-	LogFormat string `help:"text or json." enum:"text,json" default:"text"`
-	LogLevel  string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-}
-
-func (l logging) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(l.LogLevel)) // kong has checked it
-	opts := &slog.HandlerOptions{Level: level}
-	if l.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 type checkConfigCmd struct {

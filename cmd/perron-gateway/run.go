@@ -12,11 +12,12 @@ import (
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 type runCmd struct {
-	logging
+	logs.Flags
 	Config string `required:"" placeholder:"FILE" help:"The gateway's YAML file."`
 	Once   bool   `help:"Stop when the recording is finished and everything is acknowledged."`
 	// TestClock makes the clock wrong in the way that a file says: see
@@ -25,7 +26,7 @@ type runCmd struct {
 }
 
 func (c *runCmd) Run(e *env) error {
-	log := c.logger(e.stderr)
+	log := c.Logger(e.stderr)
 	g, err := config.LoadGateway(c.Config)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -41,7 +42,7 @@ func (c *watchCmd) Run(e *env) error {
 	}
 	// Nobody runs: the inputs are free to be read here.
 	w := &watcher{title: g.Username() + ", driver " + string(g.Source.Driver), now: time.Now}
-	p, err := newParts(g, w.now, slog.New(slog.NewTextHandler(&noteWriter{w}, nil)))
+	p, err := newParts(g, w.now, slog.New(logs.NewText(noteWriter{w}, slog.LevelInfo, logs.Bare)))
 	if err != nil {
 		return err
 	}
@@ -204,16 +205,12 @@ func (w *watcher) say(note string) {
 	w.note = note
 }
 
-// noteWriter puts the message of a log line on the screen's last line.
+// noteWriter puts what is logged on the screen's last line.
 type noteWriter struct{ w *watcher }
 
-func (n *noteWriter) Write(b []byte) (int, error) {
-	line := string(b)
-	if _, msg, ok := strings.Cut(line, " msg="); ok {
-		line = msg
-	}
-	n.w.say(line)
-	return len(b), nil
+func (n noteWriter) Write(line []byte) (int, error) {
+	n.w.say(strings.TrimSuffix(string(line), "\n"))
+	return len(line), nil
 }
 
 // plain prints a line an event, for a pipe.

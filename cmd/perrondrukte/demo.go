@@ -14,12 +14,13 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/simulated"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/simulate"
 )
 
 type demoCmd struct {
-	logFlags
+	logs.Flags
 	HTTP    string  `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to show the website (${default})."`
 	DataDir string  `placeholder:"DIR" help:"Keep the data here; without it nothing is left behind."`
 	Start   string  `default:"auto" placeholder:"TIME" help:"Set the clock of the demo: a local time like 2026-06-13T10:30, now for the real time, or auto, which is now while a perron is open and last Saturday at 12:15 otherwise, or just before it opens when --speed is more than 1."`
@@ -46,7 +47,7 @@ func (c *demoCmd) Run(e *env) (err error) {
 	if c.Speed < 1 || c.Speed > 60 {
 		return fmt.Errorf("--speed %g: want 1 to 60", c.Speed)
 	}
-	logger := c.logger(e)
+	logger := c.Logger(e.stderr)
 	cfg := config.Almere()
 	cfg.Listen.HTTP = c.HTTP
 	cfg.Listen.Metrics = "" // a second demo must not find its address taken

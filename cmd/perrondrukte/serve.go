@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 
 	"github.com/perrondrukte/perrondrukte/cmd/internal/systemd"
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
@@ -26,23 +26,9 @@ func (c *configFlag) openAccounts(ctx context.Context) (*sqlite.Accounts, error)
 	return openAccounts(ctx, cfg)
 }
 
-// logFlags choose how a long-running command logs.
-type logFlags struct {
-	LogFormat string `enum:"text,json" default:"text" help:"Sentences for people (text) or a JSON object a line (json)."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"The least important lines to show: ${enum}."`
-}
-
-func (f *logFlags) logger(e *env) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
-		level = slog.LevelInfo // cannot be: the flag is an enum
-	}
-	return newLogger(e.stderr, f.LogFormat, level)
-}
-
 type serveCmd struct {
 	configFlag
-	logFlags
+	logs.Flags
 	HTTP      string   `name:"http" placeholder:"HOST:PORT" help:"Listen here instead of at listen.http."`
 	Metrics   string   `placeholder:"HOST:PORT" help:"Answer /metrics here instead of at listen.metrics."`
 	Roles     []string `placeholder:"ROLE" help:"Take on these roles instead of the configured ones: broker, collector, api."`
@@ -74,7 +60,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	logger := c.logger(e)
+	logger := c.Logger(e.stderr)
 	a, err := openApp(e.ctx, cfg, realClock, logger)
 	if err != nil {
 		return err
