@@ -42,6 +42,8 @@ var rooms = map[string][]string{
 	"store/storetest": {"perron", "store", "internal/recordings"},
 	"api":             {"perron", "broker", "store", "internal/logs", "internal/rarely"},
 	"web":             {"perron", "store", "internal/logs"},
+	"demo":            {"perron", "store", "broker", "gateway", "gateway/simulated", "simulate", "occupancy", "forecast"},
+	"eval":            {"perron", "store", "simulate", "occupancy", "forecast"},
 
 	"internal/certs":      {"config", "internal/logs"},
 	"internal/logs":       {}, // keys and form of the log
@@ -78,7 +80,7 @@ var owners = map[string][]string{
 	"gonum.org/v1/gonum":                       {"occupancy", "forecast", "simulate"},
 	"github.com/prometheus":                    {"broker", "gateway", "collector", "store", "weather", "api", "web", "cmd"},
 	"golang.org/x/sys":                         {"gateway", "cmd"},
-	"golang.org/x/sync":                        {"gateway", "collector", "store", "api", "cmd"},
+	"golang.org/x/sync":                        {"gateway", "collector", "store", "api", "demo", "cmd"},
 	"go.uber.org/goleak":                       {}, // tests only
 	"github.com/google/go-cmp":                 {"store/storetest"},
 	"github.com/santhosh-tekuri/jsonschema":    {},

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/perrondrukte/perrondrukte/occupancy"
-	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/eval"
 )
 
 type estimateCmd struct {
@@ -65,129 +64,18 @@ func (c *estimateCmd) validate() (first, last int, err error) {
 	return first, last, err
 }
 
-// A sighting is a line of the file.
-type sighting struct {
-	at   time.Time
-	kind perron.Kind
-	loop int // K, or 0
-	line int
-}
-
-func (c *estimateCmd) Run(e *env) (err error) {
+func (c *estimateCmd) Run(e *env) error {
 	first, last, err := c.validate()
 	if err != nil {
 		return err
 	}
-	seen, err := c.read()
-	if err != nil {
-		return err
-	}
-	if len(seen) == 0 {
-		return fmt.Errorf("%s has no event", c.Events)
-	}
-	site, events, err := c.yard(seen)
-	if err != nil {
-		return err
-	}
-	begin := events[0].Time.Truncate(24 * time.Hour)
-	end := events[len(events)-1].Time.Truncate(24*time.Hour).AddDate(0, 0, 1)
-	if end.Sub(begin) > maxSimulated*24*time.Hour {
-		return fmt.Errorf("%s: from %s to %s are more than ten years", c.Events, clock(begin), clock(end))
-	}
-	out, err := createTable(c.Out, "t", "on_site_p10", "on_site", "on_site_p90",
-		"queue_p10", "queue", "queue_p90", "wait_p10", "wait", "wait_p90")
-	if err != nil {
-		return err
-	}
-	defer func() { err = out.finish(err) }()
-	est := occupancy.NewContinual(site)
-	rows := 0
-	for t := begin; t.Before(end); t = t.Add(c.Grid) {
-		if err := e.ctx.Err(); err != nil {
-			return err
-		}
-		day := int(t.Sub(begin)/(24*time.Hour)) + 1
-		if day > last {
-			break
-		}
-		for len(events) > 0 && !events[0].Time.After(t) {
-			est.Observe(events[0])
-			events = events[1:]
-		}
-		if day < first {
-			continue
-		}
-		got := est.Estimate(t)
-		fields := []string{clock(t)}
-		for _, i := range []perron.Interval{got.OnSite, got.Queue, got.Wait} {
-			fields = append(fields, decimals(i.Low, 2), decimals(i.Mid, 2), decimals(i.High, 2))
-		}
-		out.write(fields...)
-		rows++
-	}
-	_, err = fmt.Fprintf(e.stdout, "%d estimates from %d events: %s\n", rows, len(seen), c.Out)
-	return err
-}
-
-func (c *estimateCmd) read() ([]sighting, error) {
-	var seen []sighting
-	err := readTable(c.Events, []string{"t", "kind"}, func(line int, f []string) error {
-		at, err := readTime("t", f[0])
-		if err != nil {
-			return err
-		}
-		s := sighting{at: at, kind: perron.Kind(f[1]), line: line}
-		if rest, ok := strings.CutPrefix(f[1], "queue:"); ok {
-			k, kind, _ := strings.Cut(rest, ":")
-			s.kind = perron.Kind(kind)
-			if s.loop, err = strconv.Atoi(k); err != nil || s.loop < 1 || s.kind != perron.On && s.kind != perron.Off {
-				return fmt.Errorf("kind %q: want queue:K:on or queue:K:off with a number K", f[1])
-			}
-			if len(c.QueueLoops) == 0 {
-				return nil // where that loop is nobody has said
-			}
-		} else if !s.kind.Passage() {
-			return fmt.Errorf("kind %q: want in, out, queue:K:on or queue:K:off", f[1])
-		}
-		seen = append(seen, s)
-		return nil
+	made, err := eval.Estimate(e.ctx, eval.EstimateConfig{
+		Events: c.Events, Out: c.Out, Bays: c.Bays, Dwell: c.Dwell, QueueLoops: c.QueueLoops, Lanes: c.Lanes, Road: c.Road,
+		Grid: c.Grid, FirstDay: first, LastDay: last,
 	})
-	slices.SortStableFunc(seen, func(a, b sighting) int { return a.at.Compare(b.at) })
-	return seen, err
-}
-
-// yard is the site that the flags describe, and the events in its words.
-func (c *estimateCmd) yard(seen []sighting) (*perron.Site, []perron.Event, error) {
-	site := &perron.Site{
-		ID: "estimate", Bays: c.Bays, TypicalDwell: c.Dwell.Minutes(), RoadSpace: c.Road, Lanes: c.Lanes,
-		Gates: []perron.Gate{{ID: "main", Sensors: []string{"in", "out"}}},
+	if err != nil {
+		return err
 	}
-	if site.Lanes == 0 {
-		// A lane lets some four vehicles a minute in.
-		site.Lanes = int(math.Ceil(float64(c.Bays) / c.Dwell.Minutes() / 4))
-	}
-	byDistance := true // K is the distance when it always can be
-	for _, d := range c.QueueLoops {
-		site.QueueLoops = append(site.QueueLoops, perron.QueueLoop{Sensor: strconv.Itoa(d), Distance: d})
-	}
-	for _, s := range seen {
-		byDistance = byDistance && (s.loop == 0 || slices.Contains(c.QueueLoops, s.loop))
-	}
-	events := make([]perron.Event, len(seen))
-	for i, s := range seen {
-		sensor := string(s.kind)
-		if s.loop > 0 {
-			distance := s.loop
-			if !byDistance {
-				if s.loop > len(c.QueueLoops) {
-					return nil, nil, fmt.Errorf("%s line %d: kind \"queue:%d:%s\" is of no loop of --queue-loops %s",
-						c.Events, s.line, s.loop, s.kind, strings.Trim(fmt.Sprint(c.QueueLoops), "[]"))
-				}
-				distance = c.QueueLoops[s.loop-1]
-			}
-			sensor = strconv.Itoa(distance)
-		}
-		events[i] = perron.Event{Time: s.at, Sensor: sensor, Kind: s.kind}
-	}
-	return site, events, nil
+	_, err = fmt.Fprintf(e.stdout, "%d estimates from %d events: %s\n", made.Rows, made.Events, c.Out)
+	return err
 }

@@ -250,7 +250,7 @@ func TestNumbers_errors(t *testing.T) {
 		{estimate("t,kind\n2026-03-02 08:00:00,sideways\n"), `line 2: kind "sideways": want in, out, queue:K:on or queue:K:off`},
 		{estimate("t,kind\n2026-03-02 08:00:00,queue:x:on\n"), `line 2: kind "queue:x:on"`},
 		{estimate("t,kind\n2026-03-02 08:00:00,in,3\n"), "line 2"},
-		{estimate("t,kind\n2026-03-02 08:00:00,queue:7:on\n", "--queue-loops", "2,6"), `line 2: kind "queue:7:on" is of no loop of --queue-loops 2 6`},
+		{estimate("t,kind\n2026-03-02 08:00:00,queue:7:on\n", "--queue-loops", "2,6"), `line 2: kind "queue:7:on" is of none of the queue loops 2 6`},
 		{estimate("t,kind\n2026-03-02 08:00:00,in\n2046-03-02 08:00:00,in\n"), "more than ten years"},
 		{estimate("t,kind\n", "--days", "7-2", "--grid", "0s"), "--grid 0s: want 1s to 24h\n--days \"7-2\": want a range like 2-7"},
 		{[]string{"estimate", "--events", "absent.csv", "--bays", "1", "--dwell", "9m", "--out", out}, "absent.csv"},

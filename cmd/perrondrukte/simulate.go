@@ -1,14 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/eval"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/simulate"
 )
@@ -29,10 +26,7 @@ type simulateCmd struct {
 	Out     string   `required:"" placeholder:"DIR" help:"Folder for events.csv and truth.csv."`
 }
 
-// maxSimulated is how many days may be asked for: ten years.
-const maxSimulated = 3660
-
-func (c *simulateCmd) Run(e *env) (err error) {
+func (c *simulateCmd) Run(e *env) error {
 	site, err := c.site()
 	if err != nil {
 		return err
@@ -41,8 +35,8 @@ func (c *simulateCmd) Run(e *env) (err error) {
 	if err != nil {
 		return fmt.Errorf("--from %q: want a date like 2026-03-02", c.From)
 	}
-	if c.Days < 1 || c.Days > maxSimulated {
-		return fmt.Errorf("--days %d: want 1 to %d", c.Days, maxSimulated)
+	if c.Days < 1 || c.Days > eval.MaxDays {
+		return fmt.Errorf("--days %d: want 1 to %d", c.Days, eval.MaxDays)
 	}
 	if c.Visits < 0 || c.Visits > 1e5 {
 		return fmt.Errorf("--visits %v: want 0 to 100000", c.Visits)
@@ -71,41 +65,11 @@ func (c *simulateCmd) Run(e *env) (err error) {
 		}
 		y.Closings = append(y.Closings, simulate.LaneClosing{From: f, Until: u, Lanes: 1})
 	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return fmt.Errorf("make the folder for the simulation: %w", err)
-	}
-	events, err := createTable(filepath.Join(c.Out, "events.csv"), "t", "kind")
+	made, err := eval.Simulate(e.ctx, y, from, c.Days, c.Out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = events.finish(err) }()
-	truth, err := createTable(filepath.Join(c.Out, "truth.csv"), "t", "on_site", "queue", "wait_min")
-	if err != nil {
-		return err
-	}
-	defer func() { err = truth.finish(err) }()
-	count := 0
-	for d := from; d.Before(from.AddDays(c.Days)); d = d.AddDays(1) {
-		if err := e.ctx.Err(); err != nil {
-			return err
-		}
-		day := y.Day(d)
-		for _, ev := range day.Events {
-			events.write(civil(ev.Time), kindOf(site, ev))
-			count++
-		}
-		for _, t := range day.Truth {
-			wait := "" // who comes now does not get in
-			if t.Wait >= 0 {
-				wait = decimals(t.Wait, 2)
-			}
-			truth.write(civil(t.At), strconv.Itoa(t.OnSite), strconv.Itoa(t.Queue), wait)
-		}
-	}
-	if err := errors.Join(events.Close(), truth.Close()); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(e.stdout, "%d days of %s from %s, %d events: %s, %s\n", c.Days, site.ID, from, count, events.path, truth.path)
+	_, err = fmt.Fprintf(e.stdout, "%d days of %s from %s, %d events: %s, %s\n", c.Days, site.ID, from, made.Count, made.Events, made.Truth)
 	return err
 }
 
@@ -123,15 +87,4 @@ func (c *simulateCmd) site() (*perron.Site, error) {
 		ids = append(ids, s.ID)
 	}
 	return nil, fmt.Errorf("--site %q: %s has %s", c.Site, c.Config, strings.Join(ids, ", "))
-}
-
-// kindOf is what an event is called in a file without sensors: in, out, or
-// the loop that many vehicles from the entrance: queue:12:on.
-func kindOf(site *perron.Site, e perron.Event) string {
-	for _, l := range site.QueueLoops {
-		if l.Sensor == e.Sensor {
-			return fmt.Sprintf("queue:%d:%s", l.Distance, e.Kind)
-		}
-	}
-	return string(e.Kind)
 }

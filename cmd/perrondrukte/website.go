@@ -8,6 +8,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/collector"
+	"github.com/perrondrukte/perrondrukte/eval"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 	"github.com/perrondrukte/perrondrukte/web"
@@ -32,7 +33,7 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 	})
 	pages, err := web.New(web.Config{
 		Sites: a.sites, Live: live, History: a.store, Staff: staff, Auth: auth,
-		OnSite: (&closedDays{store: a.store}).OnSite,
+		OnSite: eval.NewClosedDays(a.store).OnSite,
 		Now:    a.now, Logger: a.logger, Title: a.cfg.Title,
 	})
 	if err != nil {

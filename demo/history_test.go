@@ -1,6 +1,7 @@
-package main
+package demo
 
 import (
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
-func openHistory(tb testing.TB) (*history, *simulate.Yard) {
+func openHistory(tb testing.TB) (*History, *simulate.Yard) {
 	tb.Helper()
 	s, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "history.db"), sqlite.Options{})
 	if err != nil {
@@ -24,15 +25,17 @@ func openHistory(tb testing.TB) (*history, *simulate.Yard) {
 		}
 	})
 	site := config.Almere().PerronSites()[0]
-	return &history{store: s, now: time.Now, report: func(float64) {}}, &simulate.Yard{Site: site, Seed: 1, Visits: 700}
+	return NewHistory(s, time.Now, slog.New(slog.DiscardHandler)), &simulate.Yard{Site: site, Seed: 1, Visits: 700}
 }
+
+func unheard(float64) {}
 
 func TestHistory_isTheSimulatedPastAndNoMore(t *testing.T) {
 	h, yard := openHistory(t)
 	until := perron.Date{Year: 2026, Month: time.October, Day: 27}.At(12 * 60)
 	// Filling in two steps must give what one step gives.
 	for _, at := range []time.Time{until.Add(-50 * time.Hour), until, until} {
-		if _, err := h.fill(t.Context(), []*simulate.Yard{yard}, 2, at); err != nil {
+		if _, err := h.Fill(t.Context(), []*simulate.Yard{yard}, 2, at, unheard); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,11 +62,34 @@ func TestHistory_isTheSimulatedPastAndNoMore(t *testing.T) {
 	}
 }
 
+// What is forecast of the past is what is kept, one at least an hour while open,
+// and nothing before the time from which on it was made.
+func TestHistory_looksBack(t *testing.T) {
+	h, yard := openHistory(t)
+	until := perron.Date{Year: 2026, Month: time.October, Day: 27}.At(12 * 60)
+	yards := []*simulate.Yard{yard}
+	if _, err := h.Fill(t.Context(), yards, 1, until, unheard); err != nil {
+		t.Fatal(err)
+	}
+	from := until.Add(-48 * time.Hour)
+	made, err := h.LookBack(t.Context(), yards, []time.Time{from}, until)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := h.store.(*sqlite.Store).Forecasts(t.Context(), yard.Site.ID, time.Time{}, until)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(kept) != made || made < 12 || kept[0].Origin.Before(from) {
+		t.Errorf("%d were made and %d kept, the first at %v", made, len(kept), kept[0].Origin)
+	}
+}
+
 func BenchmarkHistory(b *testing.B) {
 	for b.Loop() {
 		h, yard := openHistory(b)
 		until := perron.Date{Year: 2026, Month: time.October, Day: 27}.At(12 * 60)
-		if _, err := h.fill(b.Context(), []*simulate.Yard{yard}, 9, until); err != nil {
+		if _, err := h.Fill(b.Context(), []*simulate.Yard{yard}, 9, until, unheard); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,8 +1,9 @@
-package main
+package eval
 
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -18,10 +19,16 @@ const (
 	closedDayEvents = 100_000
 )
 
-// closedDays estimates how many vehicles were on site on a day that is over,
+// An EventStore has what happened on a day.
+type EventStore interface {
+	Events(ctx context.Context, site string, from, to time.Time) iter.Seq2[perron.Record, error]
+	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
+}
+
+// ClosedDays estimates how many vehicles were on site on a day that is over,
 // knowing the whole of it, and remembers the answers.
-type closedDays struct {
-	store Store
+type ClosedDays struct {
+	store EventStore
 	mu    sync.Mutex
 	known map[closedDay][]perron.Estimate
 }
@@ -31,9 +38,12 @@ type closedDay struct {
 	date perron.Date
 }
 
+// NewClosedDays makes a ClosedDays.
+func NewClosedDays(s EventStore) *ClosedDays { return &ClosedDays{store: s} }
+
 // OnSite has an estimate every quarter of an hour while the site was open; only
 // the number on site is set. It is nil when there is nothing to go by.
-func (c *closedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error) {
+func (c *ClosedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error) {
 	key := closedDay{site.ID, d}
 	c.mu.Lock()
 	found, ok := c.known[key]

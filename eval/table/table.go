@@ -1,4 +1,7 @@
-package main
+// Package table writes and reads the CSV files that estimates and forecasts are
+// scored by: half a file is never left for a whole one, and errors name the file
+// and the line.
+package table
 
 import (
 	"bufio"
@@ -15,32 +18,34 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// A table is a CSV file that is written. Its first error is that of Close.
-type table struct {
-	path string
+// A Table is a CSV file that is written. Its first error is that of Close.
+type Table struct {
+	Path string
 	file *os.File // nil when closed
 	csv  *csv.Writer
 	err  error
 }
 
-func createTable(path string, columns ...string) (*table, error) {
+// Create makes the file and writes the names of its columns.
+func Create(path string, columns ...string) (*Table, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("write a table: %w", err)
 	}
-	t := &table{path: path, file: f, csv: csv.NewWriter(f)}
-	t.write(columns...)
+	t := &Table{Path: path, file: f, csv: csv.NewWriter(f)}
+	t.Write(columns...)
 	return t, nil
 }
 
-func (t *table) write(fields ...string) {
+// Write adds a row.
+func (t *Table) Write(fields ...string) {
 	if err := t.csv.Write(fields); err != nil && t.err == nil {
 		t.err = err
 	}
 }
 
 // Close says whether all was written. Closing again does nothing.
-func (t *table) Close() error {
+func (t *Table) Close() error {
 	if t.file == nil {
 		return nil
 	}
@@ -48,27 +53,27 @@ func (t *table) Close() error {
 	err := errors.Join(t.err, t.csv.Error(), t.file.Close())
 	t.file = nil
 	if err != nil {
-		return fmt.Errorf("write %s: %w", t.path, err)
+		return fmt.Errorf("write %s: %w", t.Path, err)
 	}
 	return nil
 }
 
-// finish closes a table, or removes it when what was to be written failed: half
+// Finish closes a table, or removes it when what was to be written failed: half
 // a file must not be taken for a whole one.
-func (t *table) finish(err error) error {
+func (t *Table) Finish(err error) error {
 	err = errors.Join(err, t.Close())
 	if err != nil {
-		if gone := os.Remove(t.path); !errors.Is(gone, os.ErrNotExist) {
+		if gone := os.Remove(t.Path); !errors.Is(gone, os.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
 	}
 	return err
 }
 
-// readTable passes on the rows of a CSV file, with the fields of the columns in
+// Read passes on the rows of a CSV file, with the fields of the columns in
 // their order. Other columns may be there. Errors, those of each too, name the
 // file and the line.
-func readTable(path string, columns []string, each func(line int, fields []string) error) error {
+func Read(path string, columns []string, each func(line int, fields []string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("read a table: %w", err)
@@ -111,10 +116,10 @@ func readTable(path string, columns []string, each func(line int, fields []strin
 	}
 }
 
-// readTime reads civil time as recordings write it, 2026-03-02 08:30:00 or with
+// ParseTime reads civil time as recordings write it, 2026-03-02 08:30:00 or with
 // a T, with parts of a second or without seconds. A zone is left out: a file
 // has one clock.
-func readTime(column, text string) (time.Time, error) {
+func ParseTime(column, text string) (time.Time, error) {
 	s := strings.TrimSuffix(strings.Replace(text, "T", " ", 1), "Z")
 	if i := strings.LastIndexAny(s, "+-"); i > len(time.DateOnly) {
 		s = s[:i]
@@ -127,10 +132,11 @@ func readTime(column, text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s %q: want a time like 2026-03-02T08:30:00", column, text)
 }
 
-// clock writes what readTime has read.
-func clock(t time.Time) string { return t.Format("2006-01-02T15:04:05") }
+// FormatTime writes what ParseTime has read.
+func FormatTime(t time.Time) string { return t.Format("2006-01-02T15:04:05") }
 
-// civil writes an instant as local time.
-func civil(t time.Time) string { return t.In(perron.Amsterdam).Format("2006-01-02T15:04:05.000") }
+// Local writes an instant as local time.
+func Local(t time.Time) string { return t.In(perron.Amsterdam).Format("2006-01-02T15:04:05.000") }
 
-func decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }
+// Decimals writes a number with n decimals.
+func Decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }

@@ -1,4 +1,4 @@
-package main
+package eval
 
 import (
 	"fmt"
@@ -11,17 +11,20 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// A fan is a day as it was forecast at four times, over what came.
-type fan struct {
+// A Fan is a day as it was forecast at four times, over what came.
+type Fan struct {
 	site            *perron.Site
 	day             perron.Date
 	forecasts       []perron.Forecast
 	arrivals, waits map[int64]float64
 }
 
+// Day is the day that is drawn.
+func (f *Fan) Day() perron.Date { return f.day }
+
 // add keeps the forecasts that are drawn: of the evening before, an hour before
 // opening, and two of the day itself.
-func (f *fan) add(v perron.Forecast) {
+func (f *Fan) add(v perron.Forecast) {
 	if d := perron.DateOf(v.Origin); d == f.day || d == f.day.AddDays(-1) {
 		f.forecasts = append(f.forecasts, v)
 	}
@@ -29,7 +32,7 @@ func (f *fan) add(v perron.Forecast) {
 
 // chosen are the forecasts of the evening before, before opening, of three
 // hours after it, and of six.
-func (f *fan) chosen() []perron.Forecast {
+func (f *Fan) chosen() []perron.Forecast {
 	periods := f.site.Hours.Periods(f.day)
 	if len(periods) == 0 {
 		return nil
@@ -58,10 +61,10 @@ const (
 	marginTop   = 70.0
 )
 
-// draw makes a drawing (SVG) with a row a forecast: vehicles on the left, the
+// Draw makes a drawing (SVG) with a row a forecast: vehicles on the left, the
 // wait on the right. The band is the 80 % range, the line the middle, and the
 // dots are what came.
-func (f *fan) draw(to io.Writer) error {
+func (f *Fan) Draw(to io.Writer) error {
 	rows := f.chosen()
 	if len(rows) == 0 {
 		return fmt.Errorf("there is no forecast of %s", f.day)

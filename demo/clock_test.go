@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 )
 
-func TestDemoStart(t *testing.T) {
+func TestBegin(t *testing.T) {
 	sites := config.Almere().PerronSites()
 	utc := func(s string) time.Time {
 		at, err := time.Parse(time.RFC3339, s)
@@ -35,25 +35,25 @@ func TestDemoStart(t *testing.T) {
 		{"now is now at any speed", "now", night, 60, night},
 		{"a local time", "2026-06-13T10:30", night, 60, "2026-06-13T08:30:00Z"},
 	} {
-		got, err := demoStart(c.text, c.speed, utc(c.now), sites)
+		got, err := Begin(c.text, c.speed, utc(c.now), sites)
 		if err != nil || !got.Equal(utc(c.want)) {
 			t.Errorf("%s: %v, %v; want %s", c.name, got, err, c.want)
 		}
 	}
-	if _, err := demoStart("tomorrow", 1, utc(openNow), sites); err == nil {
+	if _, err := Begin("tomorrow", 1, utc(openNow), sites); err == nil {
 		t.Error("a start that is no time is taken")
 	}
 }
 
-func TestShiftedClockRunsAtItsSpeed(t *testing.T) {
+func TestClockRunsAtItsSpeed(t *testing.T) {
 	begin := time.Date(2026, 6, 13, 8, 0, 0, 0, time.UTC)
-	c := shiftedClock(begin, 60)
-	began := time.Now()
-	a := c.now()
-	for time.Since(began) < time.Millisecond {
+	var elapsed time.Duration
+	now := Clock(begin, 60, func() time.Duration { return elapsed })
+	if got := now(); !got.Equal(begin) {
+		t.Errorf("it begins at %s", got)
 	}
-	b := c.now()
-	if passed := time.Since(began); b.Sub(a) < 30*time.Millisecond || b.Sub(begin) > 60*(passed+time.Second) {
-		t.Errorf("at 60× the clock went from %s to %s in %s", a, b, passed)
+	elapsed = 90 * time.Second
+	if got, want := now(), begin.Add(90*time.Minute); !got.Equal(want) {
+		t.Errorf("after 90 s at 60 times the speed: %s, want %s", got, want)
 	}
 }

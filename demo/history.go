@@ -1,8 +1,9 @@
-package main
+package demo
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -21,19 +22,60 @@ const historyGateway = "simulated-history"
 // sampleEvery is the grid of the busyness history that is made up.
 const sampleEvery = 5 * time.Minute
 
-// A history fills a store with simulated past, day by day, as if it had been
-// measured.
-type history struct {
-	store Store
-	now   func() time.Time
-	// report is told how far it is, 0 to 1, one call at a time.
-	report func(part float64)
+// A Store is what the past is written to.
+type Store interface {
+	Commit(ctx context.Context, b store.Batch) (store.Result, error)
+	Counts(ctx context.Context, q store.CountQuery) ([]perron.Count, error)
+	Extent(ctx context.Context, site string) (store.Extent, error)
+	SaveSamples(ctx context.Context, site string, samples []perron.Sample) error
+	Samples(ctx context.Context, site string, from, to time.Time) ([]perron.Sample, error)
+	SaveForecast(ctx context.Context, f perron.Forecast) error
 }
 
-// fill makes the past of all yards from weeks ago until the given time, side
+// A History fills a store with simulated past, day by day, as if it had been
+// measured.
+type History struct {
+	store  Store
+	now    func() time.Time
+	logger *slog.Logger
+}
+
+// NewHistory makes a History; now is the demo's clock.
+func NewHistory(s Store, now func() time.Time, logger *slog.Logger) *History {
+	return &History{store: s, now: now, logger: logger}
+}
+
+// Make makes so many weeks of past for all yards, up to now: what was counted
+// and estimated, and the forecasts that would have been made. It logs how far it
+// is whenever tick, which is asked again and again, says so.
+func (h *History) Make(ctx context.Context, yards []*simulate.Yard, weeks int, tick func() bool) (events, forecasts int, err error) {
+	since, err := h.since(ctx, yards, weeks, h.now())
+	if err != nil {
+		return 0, 0, err
+	}
+	events, err = h.Fill(ctx, yards, weeks, h.now(), func(part float64) {
+		if tick() {
+			h.logger.Info(fmt.Sprintf("making history: %.0f %%", 100*part))
+		}
+	})
+	if err != nil {
+		return events, 0, err
+	}
+	h.logger.Info("making the forecasts that would have been made in it")
+	forecasts, err = h.LookBack(ctx, yards, since, h.now())
+	if err != nil {
+		return events, forecasts, err
+	}
+	// What went by meanwhile; the gateways take over from here.
+	more, err := h.Fill(ctx, yards, weeks, h.now(), func(float64) {})
+	return events + more, forecasts, err
+}
+
+// Fill makes the past of all yards from weeks ago until the given time, side
 // by side. What a kept store already has is left alone: only the time since
-// its last event is filled.
-func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) (events int, err error) {
+// its last event is filled. report is told how far it is, 0 to 1, one call at a
+// time.
+func (h *History) Fill(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time, report func(part float64)) (events int, err error) {
 	var (
 		mu    sync.Mutex
 		parts = make([]float64, len(yards))
@@ -53,7 +95,7 @@ func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, u
 				for _, p := range parts {
 					sum += p
 				}
-				h.report(min(1, sum))
+				report(min(1, sum))
 			})
 			if err != nil {
 				return fmt.Errorf("make the history of %s: %w", y.Site.ID, err)
@@ -69,7 +111,7 @@ func (h *history) fill(ctx context.Context, yards []*simulate.Yard, weeks int, u
 }
 
 // missing is from when on history is to be made.
-func (h *history) missing(ctx context.Context, site string, weeks int, until time.Time) (time.Time, error) {
+func (h *History) missing(ctx context.Context, site string, weeks int, until time.Time) (time.Time, error) {
 	from := perron.DateOf(until).AddDays(-7 * weeks).Start()
 	extent, err := h.store.Extent(ctx, site)
 	if err != nil {
@@ -81,8 +123,8 @@ func (h *history) missing(ctx context.Context, site string, weeks int, until tim
 	return from, nil
 }
 
-// since is from when on fill will make history, of each yard.
-func (h *history) since(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) ([]time.Time, error) {
+// since is from when on Fill will make history, of each yard.
+func (h *History) since(ctx context.Context, yards []*simulate.Yard, weeks int, until time.Time) ([]time.Time, error) {
 	out := make([]time.Time, len(yards))
 	for i, y := range yards {
 		var err error
@@ -93,7 +135,7 @@ func (h *history) since(ctx context.Context, yards []*simulate.Yard, weeks int, 
 	return out, nil
 }
 
-func (h *history) site(ctx context.Context, y *simulate.Yard, from, until time.Time, report func(float64)) (int, error) {
+func (h *History) site(ctx context.Context, y *simulate.Yard, from, until time.Time, report func(float64)) (int, error) {
 	batch := store.Batch{
 		Site: y.Site.ID, Gateway: historyGateway, Epoch: fmt.Sprintf("made-%d", until.UnixNano()),
 		Floor: 1, First: 1, Received: h.now(),
