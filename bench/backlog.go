@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 const (
@@ -49,7 +50,7 @@ sites:
 	}
 	defer p.stop()
 	s := &server{process: p, config: config}
-	if s.broker, err = s.logged(ctx, "broker listens", "addr"); err != nil {
+	if s.broker, err = s.logged(ctx, "broker listens", logs.Address); err != nil {
 		return err
 	}
 

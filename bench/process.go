@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // A process is one of the binaries, with JSON logs.
@@ -131,10 +133,10 @@ sites:
 	if s.process, err = b.start("perrondrukte", "serve", "--config", s.config); err != nil {
 		return nil, err
 	}
-	if s.broker, err = s.logged(ctx, "broker listens", "addr"); err != nil {
+	if s.broker, err = s.logged(ctx, "broker listens", logs.Address); err != nil {
 		return nil, err
 	}
-	s.http, err = s.logged(ctx, "website listens", "addr")
+	s.http, err = s.logged(ctx, "website listens", logs.Address)
 	return s, err
 }
 

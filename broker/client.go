@@ -15,6 +15,8 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 var (
@@ -246,7 +248,7 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		wait := backoff/2 + rand.N(backoff/2+1)
 		backoff = min(2*backoff, c.cfg.MaxBackoff)
-		c.log.Warn("no connection to the broker, trying again", "broker", c.broker.Redacted(), "in", wait.Round(time.Millisecond), "error", err)
+		c.log.Warn("no connection to the broker, trying again", logs.Broker, c.broker.Redacted(), logs.RetryIn, wait.Round(time.Millisecond), logs.Error, err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -333,7 +335,7 @@ func (c *Client) session(ctx context.Context) error {
 		c.metrics.failures.Inc()
 		return err
 	}
-	c.log.Info("connected to the broker", "broker", c.broker.Redacted(), "client", c.cfg.ClientID)
+	c.log.Info("connected to the broker", logs.Broker, c.broker.Redacted(), logs.Client, c.cfg.ClientID)
 	c.metrics.connects.Inc()
 	c.metrics.connected.Set(1)
 	c.conn.Store(conn)

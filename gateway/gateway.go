@@ -27,6 +27,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -173,7 +174,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 			machine.Expect(id)
 		}
 	}
-	log := cfg.Logger.With("site", cfg.Site, "gateway", cfg.Gateway)
+	log := cfg.Logger.With(logs.Site, cfg.Site, logs.Gateway, cfg.Gateway)
 	g := &Gateway{cfg: cfg, log: log, ready: make(chan struct{})}
 	box, err := outbox.Open(ctx, filepath.Join(cfg.DataDir, OutboxFile),
 		outbox.Options{MaxBytes: cfg.MaxOutbox, Logger: log, Now: cfg.Now, Boot: cfg.Boot, Life: func() outbox.Life { return g.times.life() }})
@@ -206,7 +207,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 func (g *Gateway) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, g.Close()) }()
 	s := g.box.State()
-	g.log.Info("gateway runs", "epoch", s.Epoch, "waiting", s.Waiting)
+	g.log.Info("gateway runs", logs.Epoch, s.Epoch, logs.Waiting, s.Waiting)
 
 	// The outbox ends after all that feed it and read it.
 	boxCtx, stopBox := context.WithCancel(context.WithoutCancel(ctx))
@@ -222,7 +223,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 		switch err := g.cfg.Source.Run(ctx, g.sink); {
 		case ctx.Err() != nil:
 			if err != nil && !errors.Is(err, context.Canceled) {
-				g.log.Error("the source did not come to a clean end; edges may be missing", "err", err)
+				g.log.Error("the source did not come to a clean end; edges may be missing", logs.Error, err)
 			}
 		case err != nil:
 			failed = fmt.Errorf("source: %w", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -34,7 +35,7 @@ func (s *sink) recall(path string) {
 		s.mu.Unlock()
 	}
 	if err != nil {
-		s.log.Warn("what the sensors are used to is learned anew", "err", err)
+		s.log.Warn("what the sensors are used to is learned anew", logs.Error, err)
 	}
 }
 
@@ -54,7 +55,7 @@ func (s *sink) remember(ctx context.Context, path string) {
 			err = replaceFile(path, b)
 		}
 		if err != nil {
-			s.log.Warn("what the sensors are used to cannot be kept", "err", err)
+			s.log.Warn("what the sensors are used to cannot be kept", logs.Error, err)
 		}
 		if ctx.Err() != nil {
 			return
@@ -85,6 +86,6 @@ func (s *sink) tellChanges() {
 			level = slog.LevelInfo
 		}
 		s.log.Log(context.Background(), level, "a sensor's health has changed",
-			"sensor", c.Sensor, "from", c.From, "to", c.To, "since", c.Since, "noticed", c.At)
+			logs.Sensor, c.Sensor, logs.From, c.From, logs.To, c.To, logs.Since, c.Since, logs.Noticed, c.At)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // publisher sends what is in the outbox, in order, and sends again whatever the
@@ -62,7 +63,7 @@ func (p *publisher) handleAck(m broker.Message) {
 	a, err := broker.DecodeAck(m.Payload)
 	if err != nil {
 		p.metrics.badAcks.Inc()
-		p.log.Error("an ack does not decode", "err", err)
+		p.log.Error("an ack does not decode", logs.Error, err)
 		return
 	}
 	if a.Rival {
@@ -170,7 +171,7 @@ func (p *publisher) look() {
 		}
 	case heard.epoch == p.epoch && heard.repeated && len(p.flight) > 0 && p.acked >= p.recover:
 		// The collector got a batch that it cannot place: one before is missing.
-		p.log.Debug("a batch was lost on the way", "acked", p.acked)
+		p.log.Debug("a batch was lost on the way", logs.Acked, p.acked)
 		p.goBack()
 	}
 }
@@ -183,7 +184,7 @@ func (p *publisher) expire() {
 	if !p.retry {
 		p.waited++
 		p.log.Warn("no acknowledgement by the collector; sending again",
-			"from", p.acked+1, "after", p.timeout(p.waited-1), "waiting", p.box.State().Waiting)
+			logs.First, p.acked+1, logs.After, p.timeout(p.waited-1), logs.Waiting, p.box.State().Waiting)
 	}
 	p.retry = false
 	p.goBack()
@@ -260,7 +261,7 @@ func (p *publisher) fill(ctx context.Context) {
 					p.fail(ctx, err, "events cannot be read from the outbox")
 					return
 				}
-				p.log.Warn("it cannot be noted with which times events are sent", "err", err)
+				p.log.Warn("it cannot be noted with which times events are sent", logs.Error, err)
 			}
 			if fixed {
 				continue
@@ -294,7 +295,7 @@ func (p *publisher) hold() bool {
 	now := time.Now()
 	if p.heldUntil.IsZero() {
 		p.heldUntil = now.Add(p.cfg.ClockWait)
-		p.log.Warn("the clock is not synchronised; events wait for it", "at_most", p.cfg.ClockWait, "waiting", p.box.State().Waiting)
+		p.log.Warn("the clock is not synchronised; events wait for it", logs.AtMost, p.cfg.ClockWait, logs.Waiting, p.box.State().Waiting)
 	}
 	return now.Before(p.heldUntil)
 }
@@ -304,7 +305,7 @@ func (p *publisher) hold() bool {
 func (p *publisher) tellTimeless() {
 	if !p.timeless {
 		p.timeless = true
-		p.log.Error("the device has never known the time; what it sees waits until it does", "waiting", p.box.State().Waiting)
+		p.log.Error("the device has never known the time; what it sees waits until it does", logs.Waiting, p.box.State().Waiting)
 	}
 }
 
@@ -314,7 +315,7 @@ func (p *publisher) fail(ctx context.Context, err error, what string) {
 		return
 	}
 	p.metrics.failures.Inc()
-	p.log.Warn(what, "err", err, "waiting", p.box.State().Waiting)
+	p.log.Warn(what, logs.Error, err, logs.Waiting, p.box.State().Waiting)
 	p.goBack()
 	p.retry, p.deadline = true, time.Now().Add(min(time.Second, p.cfg.AckTimeout))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -113,7 +114,7 @@ func (s *sink) append(ctx context.Context, events []perron.Event, position []byt
 func (s *sink) Position() []byte { return s.box.Position() }
 
 func (s *sink) Lost(input string, n uint64) {
-	s.log.Error("the kernel could not keep edges; vehicles may be missing", "input", input, "lost", n)
+	s.log.Error("the kernel could not keep edges; vehicles may be missing", logs.Input, input, logs.Lost, n)
 	s.box.Lost(n)
 }
 
@@ -124,12 +125,12 @@ func (s *sink) Fault(input string, err error) {
 	s.faults[input] = err.Error()
 	s.mu.Unlock()
 	if !known {
-		s.log.Error("an input cannot be read", "input", input, "err", err)
+		s.log.Error("an input cannot be read", logs.Input, input, logs.Error, err)
 	}
 }
 
 func (s *sink) Blind(input string) {
-	s.log.Warn("it cannot be noticed when edges of this input are lost", "input", input)
+	s.log.Warn("it cannot be noticed when edges of this input are lost", logs.Input, input)
 	s.mu.Lock()
 	s.blind = true
 	s.mu.Unlock()
@@ -179,7 +180,7 @@ func (s *sink) run(ctx context.Context) {
 		case <-s.woken:
 		case <-timer.C:
 			if err := s.advance(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("events cannot be kept", "err", err)
+				s.log.Error("events cannot be kept", logs.Error, err)
 			}
 		}
 		s.mu.Lock()
@@ -205,7 +206,7 @@ func (s *sink) close() {
 		events := slices.Clone(s.machine.Advance(s.now()))
 		s.mu.Unlock()
 		if err := s.put(ctx, events, nil); err != nil {
-			s.log.Error("the last events cannot be kept", "err", err)
+			s.log.Error("the last events cannot be kept", logs.Error, err)
 			return
 		}
 		wait := at.Sub(s.now())

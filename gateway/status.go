@@ -9,6 +9,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -68,7 +69,7 @@ func (r *reporter) run(ctx context.Context) {
 		}
 		if err := r.publish(ctx, st); err != nil {
 			if ctx.Err() == nil {
-				r.log.Warn("status cannot be sent", "err", err)
+				r.log.Warn("status cannot be sent", logs.Error, err)
 			}
 			due = true
 			continue
@@ -93,7 +94,7 @@ func (r *reporter) now(ctx context.Context) perron.GatewayStatus {
 	if s.Waiting > 0 {
 		switch b, err := r.box.Read(ctx, s.Acked+1, 1); {
 		case err != nil && ctx.Err() == nil:
-			r.log.Error("the oldest waiting event cannot be read", "err", err)
+			r.log.Error("the oldest waiting event cannot be read", logs.Error, err)
 		case len(b.Events) > 0:
 			st.OldestWaiting = b.Events[0].Time
 		}
@@ -166,6 +167,6 @@ func (r *reporter) goodbye() {
 	st := r.now(ctx)
 	st.Online = false
 	if err := r.publish(ctx, st); err != nil {
-		r.log.Warn("the last status cannot be sent; the broker will send the last will", "err", err)
+		r.log.Warn("the last status cannot be sent; the broker will send the last will", logs.Error, err)
 	}
 }

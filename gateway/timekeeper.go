@@ -8,6 +8,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/gateway/clock"
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -74,7 +75,7 @@ func (k *timekeeper) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := k.look(ctx); err != nil && ctx.Err() == nil {
-			k.log.Error("what is known of the clock cannot be kept", "err", err)
+			k.log.Error("what is known of the clock cannot be kept", logs.Error, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -95,7 +96,7 @@ func (k *timekeeper) look(ctx context.Context) error {
 		}
 	}
 	if o, ok := k.judge(); ok {
-		k.log.Warn("the gateway was off", "from", o.From.Format(time.RFC3339), "until", o.Until.Format(time.RFC3339))
+		k.log.Warn("the gateway was off", logs.From, o.From.Format(time.RFC3339), logs.Until, o.Until.Format(time.RFC3339))
 		return k.box.AddOutage(ctx, o) // waits while the disk takes nothing, so without k.mu
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -229,7 +230,7 @@ func mqttString(s string) []byte { return append([]byte{0, byte(len(s))}, s...) 
 // metric adds up the series whose name and labels match the pattern.
 func metric(s *server, pattern string) float64 {
 	s.t.Helper()
-	_, body := s.getAt(s.waitLog("metrics listen", nil).str("addr"), "/metrics", nil)
+	_, body := s.getAt(s.waitLog("metrics listen", nil).str(logs.Address), "/metrics", nil)
 	sum := 0.0
 	for _, m := range regexp.MustCompile(`(?m)^`+pattern+` ([0-9.e+]+)$`).FindAllSubmatch(body, -1) {
 		v, err := strconv.ParseFloat(string(m[len(m)-1]), 64)

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // bin is the folder of the binaries that TestMain builds once.
@@ -221,9 +223,9 @@ func startServer(t *testing.T, configFile string, embedded bool, extra ...string
 	args := append([]string{"serve", "--config", configFile, "--log-format", "json"}, extra...)
 	s := &server{process: start(t, "perrondrukte", args...)}
 	if embedded {
-		s.broker = s.waitLog("broker listens", nil).str("addr")
+		s.broker = s.waitLog("broker listens", nil).str(logs.Address)
 	}
-	s.http = s.waitLog("website listens", nil).str("addr")
+	s.http = s.waitLog("website listens", nil).str(logs.Address)
 	return s
 }
 

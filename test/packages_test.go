@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway/outbox"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // buildPackages builds both packages and returns the path of one of them by
@@ -237,7 +238,7 @@ func TestPackages_life(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/notify")
 	t.Setenv("WATCHDOG_USEC", "1000000")
 	s := &server{process: start(t, chroot, d.as("perrondrukte:perrondrukte", "perrondrukte", "serve", "--config", "/etc/perrondrukte/server.yaml", "--log-format", "json")...)}
-	s.http = s.waitLog("website listens", nil).str("addr")
+	s.http = s.waitLog("website listens", nil).str(logs.Address)
 	told("READY=1")
 	told("WATCHDOG=1")
 	t.Setenv("NOTIFY_SOCKET", "")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -92,7 +93,7 @@ func New(cfg Config) (*Source, error) {
 		hours, err := s.readCache(site.ID)
 		if err != nil {
 			// What is damaged is fetched again.
-			cfg.Logger.Warn("the kept weather cannot be read", "site", site.ID, "error", err)
+			cfg.Logger.Warn("the kept weather cannot be read", logs.Site, site.ID, logs.Error, err)
 			continue
 		}
 		s.add(site.ID, hours)
@@ -124,7 +125,7 @@ func (s *Source) Run(ctx context.Context) error {
 		if err := s.Fetch(ctx); err != nil && ctx.Err() == nil {
 			s.failed.Inc()
 			if failures == 0 { // once, not each time
-				s.cfg.Logger.Warn("the weather cannot be had; forecasts go on with what was known", "error", err)
+				s.cfg.Logger.Warn("the weather cannot be had; forecasts go on with what was known", logs.Error, err)
 			}
 			wait = min(wait, retryAfter<<min(failures, 10))
 			failures++

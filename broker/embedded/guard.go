@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/internal/rarely"
 )
 
@@ -53,13 +53,13 @@ func (g *guard) Provides(b byte) bool {
 func (g *guard) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 	if pk.ProtocolVersion != protocol311 {
 		_ = g.broker.server.SendConnack(cl, packets.ErrUnsupportedProtocolVersion, false, nil)
-		g.refuse("protocol", cl, "protocol", pk.ProtocolVersion)
+		g.refuse("protocol", cl, slog.Any(logs.Protocol, pk.ProtocolVersion))
 		return errProtocol
 	}
 	// Without a keep-alive the library never notices that a client is gone.
 	if s := pk.Connect.Keepalive; s == 0 || time.Duration(s)*time.Second > g.broker.cfg.MaxKeepAlive {
 		_ = g.broker.server.SendConnack(cl, packets.ErrServerUnavailable, false, nil)
-		g.refuse("keep_alive", cl, "keepAlive", s)
+		g.refuse("keep_alive", cl, slog.Any(logs.KeepAlive, s))
 		return errKeepAlive
 	}
 	return nil
@@ -75,18 +75,18 @@ func (g *guard) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool 
 	}
 	switch {
 	case err != nil:
-		g.refuse("credentials", cl, "error", err)
+		g.refuse("credentials", cl, slog.Any(logs.Error, err))
 	case !mayBear(user, pk.Connect.ClientIdentifier, p.Service):
-		g.refuse("client_id", cl, "client", clip(pk.Connect.ClientIdentifier))
+		g.refuse("client_id", cl, slog.String(logs.Client, clip(pk.Connect.ClientIdentifier)))
 	case p.Service:
 		cl.Properties.Username = []byte(serviceMark)
 		return true
 	case pk.Connect.WillFlag && !mayPublish(user, pk.Connect.WillTopic):
 		// The library publishes a will without asking anybody.
-		g.refuse("will", cl, "topic", clip(pk.Connect.WillTopic))
+		g.refuse("will", cl, slog.String(logs.Topic, clip(pk.Connect.WillTopic)))
 	case g.rivals(cl, pk.Connect.ClientIdentifier, p.Site, p.Gateway):
 		_ = g.broker.server.SendConnack(cl, packets.ErrClientIdentifierNotValid, false, nil)
-		g.refuse("in_use", cl, "why", "a client with this name is connected and alive; two devices must not have one name")
+		g.refuse("in_use", cl, slog.String(logs.Hint, "a client with this name is connected and alive; two devices must not have one name"))
 	default:
 		return true
 	}
@@ -135,13 +135,13 @@ func (g *guard) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 		if mayPublish(user, topic) {
 			return true
 		}
-		g.refuse("publish", cl, "topic", clip(topic))
+		g.refuse("publish", cl, slog.String(logs.Topic, clip(topic)))
 		return false
 	}
 	if mayRead(user, topic) {
 		return true
 	}
-	g.refuse("subscribe", cl, "topic", clip(topic))
+	g.refuse("subscribe", cl, slog.String(logs.Topic, clip(topic)))
 	return false
 }
 
@@ -157,20 +157,20 @@ func (g *guard) OnPublish(_ *mochi.Client, pk packets.Packet) (packets.Packet, e
 // OnPublishDropped hears of messages that a slow client did not fetch.
 func (g *guard) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
 	if n, ok := g.refused.Allow("dropped " + cl.ID); ok {
-		g.broker.cfg.Logger.Warn("message dropped, the client reads too slowly", "client", cl.ID, "topic", pk.TopicName, "times", n)
+		g.broker.cfg.Logger.Warn("message dropped, the client reads too slowly", logs.Client, cl.ID, logs.Topic, pk.TopicName, logs.Times, n)
 	}
 }
 
-func (g *guard) refuse(reason string, cl *mochi.Client, args ...any) {
+// refuse counts and logs that a client did not get its way, and one detail of it.
+func (g *guard) refuse(reason string, cl *mochi.Client, detail slog.Attr) {
 	g.broker.metrics.refused.WithLabelValues(reason).Inc()
 	user := clip(strings.ToValidUTF8(string(cl.Properties.Username), "?"))
 	key := reason + " " + user
-	if len(args) == 2 && args[0] == "error" { // one that changes is told at once
-		key += fmt.Sprint(" ", args[1])
+	if detail.Key == logs.Error { // one that changes is told at once
+		key += " " + detail.Value.String()
 	}
 	if n, ok := g.refused.Allow(key); ok {
-		args = append([]any{slog.String("reason", reason), slog.String("user", user), slog.String("remote", cl.Net.Remote), slog.Uint64("times", n)}, args...)
-		g.broker.cfg.Logger.Warn("broker refused a client", args...)
+		g.broker.cfg.Logger.Warn("broker refused a client", logs.Reason, reason, logs.User, user, logs.Address, cl.Net.Remote, logs.Times, n, detail)
 	}
 }
 

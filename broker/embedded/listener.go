@@ -20,6 +20,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/system"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/internal/rarely"
 )
 
@@ -57,7 +58,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 				return
 			}
 			// Out of file descriptors, say: that passes.
-			l.log.Error("accept a connection", "error", err, "again", pause)
+			l.log.Error("accept a connection", logs.Error, err, logs.RetryIn, pause)
 			time.Sleep(pause)
 			pause = min(2*pause, time.Second)
 			continue
@@ -78,7 +79,7 @@ func (l *listener) serve(conn net.Conn, establish listeners.EstablishFn) {
 		// Packets come from anybody. A parser that trips over one must not take
 		// the collector and the website in this process along.
 		if p := recover(); p != nil {
-			l.log.Error("broker connection panicked", "remote", conn.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
+			l.log.Error("broker connection panicked", logs.Address, conn.RemoteAddr().String(), logs.Panic, p, logs.Stack, string(debug.Stack()))
 			_ = conn.Close()
 		}
 	}()
@@ -95,7 +96,7 @@ func (l *listener) serve(conn net.Conn, establish listeners.EstablishFn) {
 		served = secure
 	}
 	if err := establish(l.ID(), served); err != nil {
-		l.log.Debug("broker connection ended", "remote", conn.RemoteAddr().String(), "error", err)
+		l.log.Debug("broker connection ended", logs.Address, conn.RemoteAddr().String(), logs.Error, err)
 	}
 }
 
@@ -129,13 +130,13 @@ func (l *listener) noHandshake(conn net.Conn, err error) {
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		words = "it does not accept the broker's certificate"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		l.log.Debug("broker connection ended before TLS was agreed on", "remote", conn.RemoteAddr().String(), "error", err)
+		l.log.Debug("broker connection ended before TLS was agreed on", logs.Address, conn.RemoteAddr().String(), logs.Error, err)
 		return
 	default:
 		words = "it does not speak the same TLS"
 	}
 	if n, ok := l.refused.Allow(words + " " + who); ok {
-		l.log.Warn("broker refused a client: "+words, "certificate", who, "remote", conn.RemoteAddr().String(), "error", err, "times", n)
+		l.log.Warn("broker refused a client: "+words, logs.Certificate, who, logs.Address, conn.RemoteAddr().String(), logs.Error, err, logs.Times, n)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // socketFile is where a running gateway shows itself to who is on the device
@@ -31,7 +32,7 @@ func socketOf(g *config.Gateway) string { return filepath.Join(g.DataDir, socket
 func showSelf(ctx context.Context, path string, gw *gateway.Gateway, log *slog.Logger) {
 	// The outbox is locked by this process: whatever is there is left over.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("watch cannot look at this gateway", "err", err)
+		log.Warn("watch cannot look at this gateway", logs.Error, err)
 		return
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
@@ -39,7 +40,7 @@ func showSelf(ctx context.Context, path string, gw *gateway.Gateway, log *slog.L
 		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
-		log.Warn("watch cannot look at this gateway", "err", err)
+		log.Warn("watch cannot look at this gateway", logs.Error, err)
 		if l != nil {
 			l.Close()
 		}
@@ -53,7 +54,7 @@ func showSelf(ctx context.Context, path string, gw *gateway.Gateway, log *slog.L
 		conn, err := l.Accept()
 		if err != nil {
 			if ctx.Err() == nil {
-				log.Warn("watch cannot look at this gateway any more", "err", err)
+				log.Warn("watch cannot look at this gateway any more", logs.Error, err)
 			}
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/internal/certs"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // A credential is what the gateway shows to the broker. It is read from the
@@ -114,12 +115,12 @@ func (c *credential) watch(ctx context.Context, path string, renew func()) {
 		switch {
 		case err != nil && err.Error() != complained:
 			complained = err.Error()
-			c.log.Warn("the configuration cannot be used; the credential before stays", "file", path, "error", err)
+			c.log.Warn("the configuration cannot be used; the credential before stays", logs.File, path, logs.Error, err)
 		case err == nil:
 			complained = ""
 		}
 		if changed {
-			c.log.Info("the credential has changed; connecting anew", "file", path)
+			c.log.Info("the credential has changed; connecting anew", logs.File, path)
 			renew()
 		}
 		c.mu.Lock()

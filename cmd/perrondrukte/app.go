@@ -23,6 +23,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/forecast"
 	"github.com/perrondrukte/perrondrukte/internal/certs"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/occupancy"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store/influx"
@@ -173,7 +174,7 @@ func (a *app) addBroker() (err error) {
 	if err := a.broker.Listen(); err != nil {
 		return fmt.Errorf("start the broker: %w", err)
 	}
-	a.logger.Info("broker listens", "addr", a.broker.Addr())
+	a.logger.Info("broker listens", logs.Address, a.broker.Addr())
 	a.parts = append(a.parts, part{"broker", a.broker.Run}, part{"credentials", creds.watch(a.broker.Disconnect)})
 	return a.addExpiry()
 }
@@ -323,7 +324,7 @@ func (a *app) addAPI() error {
 		return fmt.Errorf("start the website: %w", err)
 	}
 	a.server = server
-	a.logger.Info("website listens", "addr", server.Addr())
+	a.logger.Info("website listens", logs.Address, server.Addr())
 	a.parts = append(a.parts, part{"website's link", link.Run}, part{"website", server.Run})
 	a.checks = append(a.checks, a.websiteAnswers)
 	a.checkLink(link)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // A metricsServer answers /metrics at an address of its own, so that what the
@@ -64,10 +66,10 @@ func (a *app) addMetrics() {
 	}
 	m, err := listenMetrics(a.cfg.Listen.Metrics, a.registry, a.logger)
 	if err != nil {
-		a.logger.Error("the metrics are not to be had: listen.metrics cannot be opened", "addr", a.cfg.Listen.Metrics, "error", err)
+		a.logger.Error("the metrics are not to be had: listen.metrics cannot be opened", logs.Address, a.cfg.Listen.Metrics, "error", err)
 		return
 	}
 	a.metrics = m
-	a.logger.Info("metrics listen", "addr", m.Addr())
+	a.logger.Info("metrics listen", logs.Address, m.Addr())
 	a.parts = append(a.parts, part{"metrics", m.Run})
 }

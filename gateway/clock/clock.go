@@ -15,6 +15,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // A Reading is what a device's clocks say at one instant.
@@ -113,7 +115,7 @@ func (c *Clock) look() (r Reading, shift int64, unsure bool) {
 	r = c.read()
 	raw := shiftOf(r)
 	if d := time.Duration(raw - c.last); c.everRead && (d > jump || d < -jump) {
-		c.log.Warn("the device's clock was set", "by", d.Round(time.Millisecond), "to", r.Wall.UTC().Format(time.RFC3339), "synchronised", Synced(r))
+		c.log.Warn("the device's clock was set", logs.Shift, d.Round(time.Millisecond), logs.To, r.Wall.UTC().Format(time.RFC3339), logs.Synced, Synced(r))
 	}
 	c.last, c.everRead = raw, true
 	switch {
@@ -121,7 +123,7 @@ func (c *Clock) look() (r Reading, shift int64, unsure bool) {
 		return r, raw, false
 	case *r.Synced:
 		if !c.known {
-			c.log.Info("the device's clock is synchronised", "now", r.Wall.UTC().Format(time.RFC3339))
+			c.log.Info("the device's clock is synchronised", logs.At, r.Wall.UTC().Format(time.RFC3339))
 		}
 		c.known, c.shift, c.at = true, raw, r.Boot
 		return r, raw, false
@@ -133,8 +135,8 @@ func (c *Clock) look() (r Reading, shift int64, unsure bool) {
 		// A clock that was stopped goes on where it was, at best.
 		if !c.told {
 			c.told = true
-			c.log.Warn("the device's clock is certainly wrong", "says", r.Wall.UTC().Format(time.RFC3339),
-				"is_after", time.Unix(0, c.floor+int64(r.Boot)).UTC().Format(time.RFC3339))
+			c.log.Warn("the device's clock is certainly wrong", logs.At, r.Wall.UTC().Format(time.RFC3339),
+				logs.NotBefore, time.Unix(0, c.floor+int64(r.Boot)).UTC().Format(time.RFC3339))
 		}
 		raw = c.floor
 	}

@@ -30,6 +30,7 @@ import (
 	"periph.io/x/host/v3/gpioioctl"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // A Pull is a resistor inside the device.
@@ -109,11 +110,11 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 		switch {
 		case err == nil:
 			kernel = append(kernel, l)
-			s.log.Info("input is read from the kernel's line events", "input", p.ID, "pin", p.Pin, "chip", p.chip.Path(), "debounced", l.settled)
+			s.log.Info("input is read from the kernel's line events", logs.Input, p.ID, logs.Pin, p.Pin, logs.Chip, p.chip.Path(), logs.Debounced, l.settled)
 		case errors.Is(err, errBusy):
 			return err
 		default:
-			s.log.Warn("the kernel's line events cannot be read; falling back", "input", p.ID, "pin", p.Pin, "err", err)
+			s.log.Warn("the kernel's line events cannot be read; falling back", logs.Input, p.ID, logs.Pin, p.Pin, logs.Error, err)
 			periph = append(periph, p)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/counter"
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -111,7 +112,7 @@ func (b *book) open(sink gateway.Sink) {
 		case !ok:
 			continue
 		case s.Register != e.register():
-			b.log.Warn("the counter is another register than before; it is counted from its next value on", "sensor", e.Sensor, "was", s.Register, "is", e.register())
+			b.log.Warn("the counter is another register than before; it is counted from its next value on", logs.Sensor, e.Sensor, logs.Was, s.Register, logs.Is, e.register())
 			continue
 		}
 		e.state, e.gap, e.noted, e.gaps = s.State, true, now, s.Gaps
@@ -132,7 +133,7 @@ func (b *book) close(ctx context.Context) {
 	defer b.mu.Unlock()
 	if slices.ContainsFunc(b.entries, func(e *entry) bool { return e.state.Known() && !e.untimed }) {
 		if err := b.sink.Events(ctx, nil, b.position()); err != nil && ctx.Err() == nil {
-			b.log.Warn("the counters cannot be noted at the end", "err", err)
+			b.log.Warn("the counters cannot be noted at the end", logs.Error, err)
 		}
 	}
 }
@@ -216,20 +217,23 @@ func (b *book) take(ctx context.Context, e *entry, value uint64, asked, at time.
 func (b *book) tell(e, was *entry, step counter.Step) {
 	if was.wrong != "" {
 		e.wrong = ""
-		b.log.Info("the counter can be read again", "sensor", e.Sensor, "unit", e.Unit, "value", e.state.Value, "counted", step.Delta)
+		b.log.Info("the counter can be read again", logs.Sensor, e.Sensor, logs.Unit, e.Unit, logs.Value, e.state.Value, logs.Counted, step.Delta)
 	}
-	args := []any{"sensor", e.Sensor, "unit", e.Unit, "was", was.state.Value, "is", e.state.Value, "counted", step.Delta}
+	differs := func(level slog.Level, what string) {
+		b.log.Log(context.Background(), level, what, logs.Sensor, e.Sensor, logs.Unit, e.Unit,
+			logs.Was, was.state.Value, logs.Is, e.state.Value, logs.Counted, step.Delta)
+	}
 	switch step.Kind {
 	case counter.First:
-		b.log.Info("the counter is counted from here on", "sensor", e.Sensor, "unit", e.Unit, "value", e.state.Value)
+		b.log.Info("the counter is counted from here on", logs.Sensor, e.Sensor, logs.Unit, e.Unit, logs.Value, e.state.Value)
 	case counter.Wrapped:
-		b.log.Info("the counter went round", args...)
+		differs(slog.LevelInfo, "the counter went round")
 	case counter.Reset:
-		b.log.Warn("the counter began at zero again; vehicles may be missing", args...)
+		differs(slog.LevelWarn, "the counter began at zero again; vehicles may be missing")
 	case counter.Back:
-		b.log.Error("the counter is lower than before, and did not begin at zero; it is counted from here on", args...)
+		differs(slog.LevelError, "the counter is lower than before, and did not begin at zero; it is counted from here on")
 	case counter.Jump:
-		b.log.Error("the counter is higher than can have passed; that is not counted", args...)
+		differs(slog.LevelError, "the counter is higher than can have passed; that is not counted")
 	}
 }
 
@@ -259,7 +263,7 @@ func (b *book) failed(e *entry, err error, refused bool) {
 	// The text has the port of a connection in it, so it is new each time.
 	if now := b.now(); e.wrong == "" || e.wrong != err.Error() && now.Sub(e.told) > tellEvery {
 		e.wrong, e.told = err.Error(), now
-		b.log.Warn("the counter cannot be read; the connection is made anew", "sensor", e.Sensor, "unit", e.Unit, "err", err)
+		b.log.Warn("the counter cannot be read; the connection is made anew", logs.Sensor, e.Sensor, logs.Unit, e.Unit, logs.Error, err)
 	}
 	b.report(e.Sensor)
 }

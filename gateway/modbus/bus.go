@@ -10,6 +10,7 @@ import (
 
 	"github.com/simonvetter/modbus"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -161,7 +162,7 @@ func (b *bus) close() {
 	}
 	b.opened = false
 	if err := b.client.Close(); err != nil {
-		b.book.log.Debug("the connection does not close", "bus", b.URL, "err", err)
+		b.book.log.Debug("the connection does not close", logs.Bus, b.URL, logs.Error, err)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"modernc.org/sqlite" // also registers the driver
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -162,7 +163,7 @@ func Open(ctx context.Context, path string, opt Options) (*Outbox, error) {
 	o, err := open(ctx, path, opt)
 	if damaged(err) {
 		aside := fmt.Sprintf("%s%s%s", path, damagedMark, opt.Now().UTC().Format("20060102T150405.000Z"))
-		opt.Logger.Error("the outbox is damaged; it is moved aside and a new one begun", "file", path, "aside", aside, "err", err)
+		opt.Logger.Error("the outbox is damaged; it is moved aside and a new one begun", logs.File, path, logs.To, aside, logs.Error, err)
 		if err := os.Rename(path, aside); err != nil {
 			return nil, fmt.Errorf("move damaged outbox aside: %w", err)
 		}

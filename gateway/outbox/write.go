@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -164,7 +165,7 @@ func (o *Outbox) fail(err error) {
 	}
 	o.mu.Unlock()
 	if first && err != errNoRoom {
-		o.log.Error("events cannot be written; trying again every second", "file", o.path, "err", err)
+		o.log.Error("events cannot be written; trying again every second", logs.File, o.path, logs.Error, err)
 	}
 }
 
@@ -257,15 +258,15 @@ func (o *Outbox) commit(g *group) error {
 	}
 	o.mu.Unlock()
 	if s.Failing != nil && s.Failing != errNoRoom {
-		o.log.Info("events can be written again", "file", o.path)
+		o.log.Info("events can be written again", logs.File, o.path)
 	}
 	if renew {
 		o.log.Error("this outbox was an old copy: the collector had more of its events than it had given out; a new epoch is begun",
-			"was", s.Epoch, "epoch", w.s.Epoch)
+			logs.Was, s.Epoch, logs.Epoch, w.s.Epoch)
 	}
 	if w.s.Dropped > s.Dropped && time.Since(o.told) > tellEvery {
 		o.told = time.Now()
-		o.log.Error("the outbox is full: events are dropped", "since_epoch", w.s.Dropped)
+		o.log.Error("the outbox is full: events are dropped", logs.Dropped, w.s.Dropped)
 	}
 	if g.n > 0 || renew || anchored {
 		poke(o.changed)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -49,7 +50,7 @@ func (t *tally) line(number int, err error) {
 	}
 	t.faults = append(t.faults, fmt.Errorf("line %d: %w", number, err))
 	if !t.refuse {
-		t.log.Warn("a broken line is skipped", "line", number, "reason", err)
+		t.log.Warn("a broken line is skipped", logs.Line, number, logs.Error, err)
 	}
 }
 
@@ -70,10 +71,10 @@ func (t *tally) refusal() error {
 
 func (t *tally) tell() {
 	if t.broken > 0 {
-		t.log.Warn("broken lines were skipped", "lines", t.broken)
+		t.log.Warn("broken lines were skipped", logs.Lines, t.broken)
 	}
 	if t.foreign > 0 {
-		t.log.Info("lines that no map names were left out", "lines", t.foreign, "values", t.values)
+		t.log.Info("lines that no map names were left out", logs.Lines, t.foreign, logs.Values, t.values)
 	}
 }
 
@@ -153,7 +154,7 @@ func (s *Source) playFast(ctx context.Context, f *os.File, sink gateway.Sink) er
 	}
 	resumed := pos.At > l.offset
 	if resumed {
-		s.log.Info("the replay goes on where it was", "line", pos.Line)
+		s.log.Info("the replay goes on where it was", logs.Line, pos.Line)
 		// Reading again what was played keeps the sum right.
 		for l.offset < pos.At {
 			if _, err := l.next(); err != nil && err != errLong {
@@ -193,7 +194,7 @@ func (s *Source) playFast(ctx context.Context, f *os.File, sink gateway.Sink) er
 		return err
 	}
 	t.tell()
-	s.log.Info("the recording has been read", "events", t.events, "took", s.now().Sub(began).Round(time.Millisecond))
+	s.log.Info("the recording has been read", logs.Events, t.events, logs.Took, s.now().Sub(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -267,7 +268,7 @@ func (s *Source) playTimed(ctx context.Context, f *os.File, sink gateway.Sink) e
 	if pos == nil {
 		pos = &position{Order: timeOrder, Size: l.offset, Sum: l.sum.Sum64(), Began: s.now().Round(0).UTC()}
 	} else {
-		s.log.Info("the replay goes on where it was", "event", pos.At, "of", len(all))
+		s.log.Info("the replay goes on where it was", logs.Event, pos.At, logs.Of, len(all))
 	}
 	if len(all) == 0 {
 		return nil

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -111,7 +112,7 @@ func New(cfg Config, now func() time.Time, log *slog.Logger) (*Source, error) {
 	if cfg.Speed < 0 {
 		return nil, fmt.Errorf("replay: speed %g is less than 0", cfg.Speed)
 	}
-	return &Source{cfg: cfg, cols: cols, now: now, log: log.With("file", filepath.Base(cfg.File))}, nil
+	return &Source{cfg: cfg, cols: cols, now: now, log: log.With(logs.File, filepath.Base(cfg.File))}, nil
 }
 
 // batch is how many events are handed over at once, about.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -108,7 +109,7 @@ func (s *Source) Run(ctx context.Context, sink gateway.Sink) error {
 		}
 		date = date.AddDays(1)
 		edges, next = s.edges(date), 0
-		s.log.Debug("a new day is simulated", "date", date, "edges", len(edges))
+		s.log.Debug("a new day is simulated", logs.Date, date, logs.Edges, len(edges))
 	}
 }
 
@@ -166,7 +167,7 @@ func (s *Source) edges(date perron.Date) []pulse.Edge {
 			add(second, e.Time.Add(-2*loopStep), true)
 			add(first, e.Time.Add(-3*loopStep), true)
 		default:
-			s.log.Warn("a simulated event does not fit its sensor", "sensor", e.Sensor, "type", one.Type, "kind", e.Kind)
+			s.log.Warn("a simulated event does not fit its sensor", logs.Sensor, e.Sensor, logs.Type, one.Type, logs.Kind, e.Kind)
 		}
 	}
 	slices.Reverse(out)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // Files are the certificate that the broker shows and the authorities whose
@@ -112,7 +113,7 @@ func (f *Files) refresh() {
 		if err != nil {
 			// A renewal writes one file after the other: until both are there, they
 			// do not fit each other, and it is tried again with the next change.
-			f.log.Warn("the broker's certificate has changed and cannot be used; the one before stays", "error", err)
+			f.log.Warn("the broker's certificate has changed and cannot be used; the one before stays", logs.Error, err)
 		} else {
 			f.previous, f.pair = f.pair, pair
 			words, _ := Left(pair.Leaf, f.now())
@@ -122,7 +123,7 @@ func (f *Files) refresh() {
 	if !stamps[2].is(f.stamps[2]) {
 		pool, err := f.readPool()
 		if err != nil {
-			f.log.Warn("the certificate authority has changed and cannot be used; the one before stays", "error", err)
+			f.log.Warn("the certificate authority has changed and cannot be used; the one before stays", logs.Error, err)
 		} else {
 			f.pool = pool
 		}

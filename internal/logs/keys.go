@@ -35,24 +35,25 @@ const (
 
 	// What happened.
 
-	Action  = "action"  // id of an action of staff
-	Call    = "call"    // a method of the store
-	Error   = "error"   // an error, as text
-	Kind    = "kind"    // kind of an event or action
-	Message = "message" // kind of an MQTT message
-	Panic   = "panic"   // what a goroutine panicked with
-	Reason  = "reason"  // a word or a sentence on why
-	Stack   = "stack"   // the stack of a panic
-	State   = "state"   // a state, in a word
-	Status  = "status"  // an HTTP status
-	Times   = "times"   // how often since the line before like this one
-	Type    = "type"    // type of a sensor
-	Of      = "of"      // the whole that a number is a part of
+	Action   = "action"   // id of an action of staff
+	Call     = "call"     // a method of the store
+	Error    = "error"    // an error, as text
+	Hint     = "hint"     // what to look for, or to do
+	Kind     = "kind"     // kind of an event or action
+	Message  = "message"  // kind of an MQTT message
+	Panic    = "panic"    // what a goroutine panicked with
+	Protocol = "protocol" // version of the MQTT protocol
+	Reason   = "reason"   // which of a few reasons, in a word
+	Stack    = "stack"    // the stack of a panic
+	State    = "state"    // a state, in a word
+	Status   = "status"   // an HTTP status
+	Times    = "times"    // how often since the line before like this one
+	Type     = "type"     // type of a sensor
+	Of       = "of"       // the whole that a number is a part of
 
 	// How many.
 
 	Acked     = "acked"     // sequence number up to which all is stored
-	Aside     = "aside"     // events that were stored but do not count
 	Counted   = "counted"   // how much a counter has counted since its last reading
 	Dropped   = "dropped"   // events that the outbox had no room for, in its epoch
 	Edges     = "edges"     // edges of inputs
@@ -66,7 +67,7 @@ const (
 	Usual     = "usual"     // the share that they usually miss
 	Quarters  = "quarters"  // quarter hours
 	Value     = "value"     // reading of a counter
-	Values    = "values"    // what stands in a column, with how often
+	Values    = "values"    // what stands in columns, with how often
 	Viewers   = "viewers"   // open websockets
 	Waiting   = "waiting"   // events in the outbox
 	Was       = "was"       // value before
@@ -84,6 +85,7 @@ const (
 	Noticed   = "noticed"    // when it was noticed
 	LastHeard = "last_heard" // when a device was heard last
 	After     = "after"      // how long had passed
+	KeepAlive = "keep_alive" // what an MQTT client wants, in seconds
 	AtMost    = "at_most"    // how long at most
 	RetryIn   = "retry_in"   // how long until it is tried again
 	Shift     = "shift"      // by how much a clock was set

@@ -65,14 +65,14 @@ func (p *process) Write(b []byte) (int, error) {
 	for line := range bytes.Lines(b) {
 		var l logged
 		if heard != nil && json.Unmarshal(line, &l) == nil {
-			heard(l.Msg, l.Addr)
+			heard(l.Msg, l.Address)
 		}
 	}
 	return p.log.Write(b)
 }
 
 // logged is what is looked at of a line that is logged.
-type logged struct{ Msg, Addr string }
+type logged struct{ Msg, Address string }
 
 // hear has f called for each line that is logged, the first ones included. It
 // must not block.
@@ -82,7 +82,7 @@ func (p *process) hear(f func(msg, addr string)) {
 	p.heard, p.said = f, nil
 	p.mu.Unlock()
 	for _, l := range said {
-		f(l.Msg, l.Addr)
+		f(l.Msg, l.Address)
 	}
 }
 

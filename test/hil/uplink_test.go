@@ -185,11 +185,11 @@ func serve(t *testing.T, program, config string) *server {
 			s.mu.Lock()
 			s.log.WriteString(lines.Text() + "\n")
 			s.mu.Unlock()
-			var l struct{ Msg, Addr string }
+			var l struct{ Msg, Address string }
 			if json.Unmarshal(lines.Bytes(), &l) != nil || addresses[l.Msg] == nil {
 				continue
 			}
-			*addresses[l.Msg] = l.Addr
+			*addresses[l.Msg] = l.Address
 			if delete(addresses, l.Msg); len(addresses) == 0 {
 				close(listening)
 			}

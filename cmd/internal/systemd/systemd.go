@@ -11,6 +11,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 )
 
 // Watch says READY=1 when ready is closed, or if it is nil when alive first
@@ -34,15 +36,15 @@ func Watch(ctx context.Context, ready <-chan struct{}, alive func(context.Contex
 		switch {
 		case ctx.Err() != nil: // being stopped is no fault
 		case told:
-			log.Error("no progress", "error", err)
+			log.Error("no progress", logs.Error, err)
 		default:
-			log.Debug("not ready yet", "error", err)
+			log.Debug("not ready yet", logs.Error, err)
 		}
 		return false
 	}
 	tell := func(state string) {
 		if err := notify(state); err != nil {
-			log.Warn("systemd cannot be told", "state", state, "error", err)
+			log.Warn("systemd cannot be told", logs.State, state, logs.Error, err)
 		}
 	}
 	if ready != nil {
