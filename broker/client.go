@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,9 +180,23 @@ func (c *Client) Subscribe(filter string, handle func(Message)) {
 		panic("broker: Subscribe after Run")
 	}
 	c.subscriptions = append(c.subscriptions, subscription{filter, func(m Message, done func()) {
+		defer done()
 		handle(m)
-		done()
 	}})
+}
+
+// handle gives a message to its handler. A panic there is an error of this
+// program that a message of one sender has found: it ends neither the link nor
+// the process. What is consumed stays with its broker then.
+func (c *Client) handle(s subscription, m Message, done func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.metrics.panics.Inc()
+			c.log.Error("an error of this program ended the handling of a message",
+				"topic", m.Topic, "bytes", len(m.Payload), "error", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	s.handle(m, done)
 }
 
 // Consume is Subscribe for messages that must not be lost: the broker keeps each
@@ -317,7 +332,7 @@ func (c *Client) session(ctx context.Context) error {
 	for _, s := range c.subscriptions {
 		conn.mqtt.AddRoute(s.filter, func(_ mqtt.Client, m mqtt.Message) {
 			c.metrics.received.Inc()
-			s.handle(Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()}, m.Ack)
+			c.handle(s, Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()}, m.Ack)
 		})
 	}
 	token := conn.mqtt.Connect()
@@ -503,9 +518,9 @@ func (c *Client) goRunning(f func()) bool {
 }
 
 type clientMetrics struct {
-	connected                        prometheus.Gauge
-	connects, failures               prometheus.Counter
-	published, unpublished, received prometheus.Counter
+	connected                                prometheus.Gauge
+	connects, failures                       prometheus.Counter
+	published, unpublished, received, panics prometheus.Counter
 }
 
 func newClientMetrics(reg prometheus.Registerer, client string) *clientMetrics {
@@ -526,9 +541,10 @@ func newClientMetrics(reg prometheus.Registerer, client string) *clientMetrics {
 		published:   counter("published_total", "Messages that the broker confirmed."),
 		unpublished: counter("unpublished_total", "Messages that the broker did not confirm."),
 		received:    counter("received_total", "Messages received."),
+		panics:      counter("panics_total", "Panics in the handling of a message, of which each is an error of this program."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.connected, m.connects, m.failures, m.published, m.unpublished, m.received)
+		reg.MustRegister(m.connected, m.connects, m.failures, m.published, m.unpublished, m.received, m.panics)
 	}
 	return m
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -33,23 +34,69 @@ func validateStatus(s *perron.GatewayStatus) error {
 	if len(s.Outages) > maxOutages {
 		return invalid("outages", strconv.Itoa(len(s.Outages)), fmt.Sprintf("at most %d outages", maxOutages))
 	}
+	for _, f := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"at", s.At},
+		{"started", s.Started},
+		{"oldestWaiting", s.OldestWaiting},
+		{"failingSince", s.FailingSince},
+		{"rival", s.Rival},
+	} {
+		if err := validateTime(f.name, f.at); err != nil {
+			return err
+		}
+	}
+	for i, o := range s.Outages {
+		if err := errors.Join(validateTime(fmt.Sprintf("outages[%d].from", i), o.From), validateTime(fmt.Sprintf("outages[%d].until", i), o.Until)); err != nil {
+			return err
+		}
+	}
 	for i, sensor := range s.Sensors {
-		if !perron.ValidID(sensor.Sensor) {
-			return invalid(fmt.Sprintf("sensors[%d].sensor", i), sensor.Sensor, "a valid id")
-		}
-		if !word(string(sensor.Health)) {
-			return invalid(fmt.Sprintf("sensors[%d].health", i), string(sensor.Health), "a health")
-		}
-		if n := len(sensor.Gaps); n > perron.MaxGaps {
-			return invalid(fmt.Sprintf("sensors[%d].gaps", i), strconv.Itoa(n), fmt.Sprintf("at most %d gaps", perron.MaxGaps))
-		}
-		for k, g := range sensor.Gaps {
-			if !word(g.Kind) {
-				return invalid(fmt.Sprintf("sensors[%d].gaps[%d].kind", i, k), g.Kind, "a kind")
-			}
+		if err := validateSensor(fmt.Sprintf("sensors[%d]", i), &sensor); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func validateSensor(field string, s *perron.SensorStatus) error {
+	if !perron.ValidID(s.Sensor) {
+		return invalid(field+".sensor", s.Sensor, "a valid id")
+	}
+	if !word(string(s.Health)) {
+		return invalid(field+".health", string(s.Health), "a health")
+	}
+	if err := errors.Join(validateTime(field+".since", s.Since), validateTime(field+".last", s.Last)); err != nil {
+		return err
+	}
+	if n := len(s.Gaps); n > perron.MaxGaps {
+		return invalid(field+".gaps", strconv.Itoa(n), fmt.Sprintf("at most %d gaps", perron.MaxGaps))
+	}
+	for i, g := range s.Gaps {
+		gap := fmt.Sprintf("%s.gaps[%d]", field, i)
+		if !word(g.Kind) {
+			return invalid(gap+".kind", g.Kind, "a kind")
+		}
+		if err := errors.Join(validateTime(gap+".from", g.From), validateTime(gap+".to", g.To)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldest is the earliest instant that any clock tells: one that was never set
+// begins in 1970, and what is reckoned back from there may lie a little before.
+var oldest = time.Date(1969, 12, 1, 0, 0, 0, 0, time.UTC)
+
+// validateTime lets through an instant that a clock can tell, and the zero time,
+// which says nothing. JSON can write any year up to 9999.
+func validateTime(field string, at time.Time) error {
+	if at.IsZero() || !at.Before(oldest) && at.UTC().Year() <= 9999 {
+		return nil
+	}
+	return invalid(field, at.Format(time.RFC3339), "an instant from December 1969 to 9999")
 }
 
 func validateBusyness(b *perron.Busyness) error {

@@ -250,27 +250,30 @@ func (c *Collector) Run(ctx context.Context) error {
 		return errors.New("collector runs already")
 	}
 	var wg sync.WaitGroup
+	start := func(l *live, part string, run func()) {
+		wg.Go(func() { c.guard(ctx, l, part, run) })
+	}
 	for _, l := range c.sites {
-		wg.Go(func() { l.run(ctx) })
-		wg.Go(func() { l.out.run(ctx, c) })
-		wg.Go(func() { l.watchActions(ctx) })
-		wg.Go(func() { newKeeper(l).run(ctx) })
+		start(l, partLive, func() { l.run(ctx) })
+		start(l, "publish", func() { l.out.run(ctx, c) })
+		start(l, "actions", func() { l.watchActions(ctx) })
+		start(l, "forecast", func() { newKeeper(l).run(ctx) })
 		if l.learner != nil {
-			wg.Go(func() { l.study(ctx) })
+			start(l, "learn", func() { l.study(ctx) })
 		}
 		if c.cfg.NewScorer != nil {
-			wg.Go(func() { newJudge(l).run(ctx) })
+			start(l, "score", func() { newJudge(l).run(ctx) })
 		}
 	}
 	for _, w := range c.order {
-		wg.Go(func() { w.run(ctx) })
-		wg.Go(func() { w.acks.run(ctx, w) })
+		start(w.live, "gateway "+w.gateway, func() { w.run(ctx) })
+		start(w.live, "gateway "+w.gateway, func() { w.acks.run(ctx, w) })
 	}
 	for _, d := range c.tellers {
-		wg.Go(func() { d.run(ctx) })
+		start(d.live, "device "+d.Gateway, func() { d.run(ctx) })
 	}
 	for _, in := range c.intakes {
-		wg.Go(func() { in.run(ctx) })
+		start(nil, "network "+in.ID, func() { in.run(ctx) })
 	}
 	wg.Wait()
 	return nil
@@ -313,7 +316,7 @@ func (c *Collector) onStatus(m broker.Message) {
 		c.rival(w)
 	}
 	heard := c.cfg.Now()
-	if m.Retained {
+	if m.Retained && s.At.Before(heard) {
 		heard = s.At // it may have lain there for days
 	}
 	w.epochs.hear(&s, heard)

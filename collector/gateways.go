@@ -76,12 +76,13 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 }
 
 // report raises the instant up to which everything is known, but never beyond
-// now: a clock that is ahead must not keep a state fresh.
+// now: a clock that is ahead must not keep a state fresh. One that was never set
+// says nothing.
 func (g *gatewayState) report(t, now time.Time) {
 	if t.After(now) {
 		t = now
 	}
-	if t.After(g.reported) {
+	if t.After(g.reported) && !t.Before(perron.Earliest) {
 		g.reported = t
 	}
 }
@@ -122,6 +123,9 @@ func (l *live) doubts(now time.Time) []perron.Doubt {
 	l.mu.Lock()
 	if s := l.score; s != nil && !s.WorseSince.IsZero() {
 		out = append(out, perron.Doubt{Kind: perron.DoubtForecast, Since: s.WorseSince})
+	}
+	if f := l.failures; f.Count > 0 && perron.DateOf(f.Since) == perron.DateOf(now) {
+		out = append(out, f)
 	}
 	l.mu.Unlock()
 	slices.SortFunc(out, func(a, b perron.Doubt) int {

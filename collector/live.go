@@ -42,6 +42,7 @@ type live struct {
 	nudge   chan struct{} // staff did something
 	wake    chan struct{} // the inbox has something
 	ready   chan struct{} // closed when the first state has been computed
+	once    sync.Once     // closes ready
 	found   chan struct{} // what was unknown is known
 	// turned is when run last went round, counted from when the collector was made;
 	// 0 while it waits for the store.
@@ -65,6 +66,8 @@ type live struct {
 	score   *perron.Score // guarded by mu; what it points to does not change
 	changed history       // guarded by mu
 	mended  mended        // guarded by mu
+	// failures are the panics of a day, none when its Count is 0; guarded by mu.
+	failures perron.Doubt
 
 	day      *day
 	est      Estimator
@@ -241,7 +244,7 @@ func (l *live) run(ctx context.Context) {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for first := true; ; first = false {
+	for {
 		l.turned.Store(int64(time.Since(l.c.began)))
 		if perron.DateOf(l.c.cfg.Now()) != l.day.date && !l.turn(ctx) {
 			return
@@ -251,9 +254,7 @@ func (l *live) run(ctx context.Context) {
 		}
 		l.take()
 		wait := l.work(ctx)
-		if first {
-			close(l.ready)
-		}
+		l.once.Do(func() { close(l.ready) })
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():

@@ -14,6 +14,7 @@ type metrics struct {
 	commit       prometheus.Histogram
 	commitErrors *prometheus.CounterVec // reason
 	storeErrors  *prometheus.CounterVec // what
+	panics       *prometheus.CounterVec // site
 	reports      *prometheus.CounterVec // site, gateway, verdict
 	uplinks      *prometheus.CounterVec // network, result
 
@@ -77,6 +78,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		commit:       seconds("commit_seconds", "Time to store a batch."),
 		commitErrors: vec("commit_errors_total", "Failed attempts to store a batch: full, unavailable or other.", "reason"),
 		storeErrors:  vec("store_errors_total", "Other failed calls of the store.", "call"),
+		panics:       vec("panics_total", "Panics in a site's work, of which each is an error of this program.", "site"),
 		reports:      vec("reports_total", "Messages of devices that report counts, by what became of them: new, duplicate or late.", "site", "gateway", "verdict"),
 		uplinks:      vec("uplinks_total", "Messages of LoRaWAN networks: passed, unknown_device, malformed, or dropped because too many waited, to be asked for again.", "network", "result"),
 		rebuilds:     vec("rebuilds_total", "Live states rebuilt because something came late.", "site"),
@@ -105,7 +107,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		scoring: seconds("score_seconds", "Time to score forecasts against what came."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors, m.reports, m.uplinks,
+		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors, m.panics, m.reports, m.uplinks,
 			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit,
 			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring, m.missed, m.study)
 	}

@@ -48,9 +48,10 @@ type yard struct {
 	// exits[i] is the rate, a minute, at which each vehicle leaves under dwell
 	// hypothesis i, given when the vehicles entered.
 	exits []float64
-	// entered counts entries by the minute; entered[minute%ages].
+	// entered counts entries by the minute of the Unix epoch, see entriesOf.
 	entered  []float64
-	minute   int64 // newest, minutes since the epoch of time.Time
+	minute   int64 // newest
+	ticking  bool  // minute is set
 	ratesAt  time.Time
 	untilMix float64 // seconds until the hypotheses mix again
 
@@ -148,7 +149,7 @@ func (y *yard) rates(at time.Time) {
 		leave, there := unseen/(y.typical*f), unseen
 		alive, dead := y.alive[i*ages:(i+1)*ages], y.dead[i*ages:(i+1)*ages]
 		for a := range ages {
-			if c := y.entered[int((y.minute-int64(a))%ages+ages)%ages]; c > 0 {
+			if c := *y.entriesOf(y.minute - int64(a)); c > 0 {
 				leave += c * dead[a]
 				there += c * alive[a]
 			}
@@ -160,15 +161,21 @@ func (y *yard) rates(at time.Time) {
 // tickMinute moves the entries' ring on to the minute of at.
 func (y *yard) tickMinute(at time.Time) {
 	m := at.Unix() / 60
-	if y.minute == 0 || m-y.minute >= ages {
+	if !y.ticking || m-y.minute >= ages {
 		clear(y.entered)
-		y.minute = m
+		y.minute, y.ticking = m, true
 		return
 	}
 	for y.minute < m {
 		y.minute++
-		y.entered[y.minute%ages] = 0
+		*y.entriesOf(y.minute) = 0
 	}
+}
+
+// entriesOf is the place of a minute in the ring of entries. Minutes before 1970
+// are negative: clocks that were never set make such times.
+func (y *yard) entriesOf(minute int64) *float64 {
+	return &y.entered[(minute%ages+ages)%ages]
 }
 
 // idle says whether the yard is empty as good as certainly.
@@ -191,7 +198,7 @@ func (y *yard) pass(at time.Time, dt float64, closed bool) {
 	}
 	for j, e := range errorRates {
 		if e.deadIn() {
-			y.entered[y.minute%ages] += born * y.errs[j]
+			*y.entriesOf(y.minute) += born * y.errs[j]
 		}
 	}
 	y.tape.add(y, step{kind: passed, minutes: minutes, closed: closed, born: born})
@@ -317,7 +324,7 @@ func (y *yard) restart() {
 	for i := range dwellFactors {
 		mean := 0.0
 		for a := range ages {
-			mean += y.entered[int((y.minute-int64(a))%ages+ages)%ages] * y.alive[i*ages+a]
+			mean += *y.entriesOf(y.minute - int64(a)) * y.alive[i*ages+a]
 		}
 		mean = math.Min(mean, float64(y.size-1))
 		sd := math.Max(2, math.Sqrt(mean))
@@ -416,7 +423,7 @@ func (y *yard) entry(at time.Time) (double float64) {
 	double = again(at, y.lastIn, y.flow, &y.inBounces)
 	y.lastIn = at
 	y.flow += 1.0 / 20
-	y.entered[y.minute%ages] += 1 - double
+	*y.entriesOf(y.minute) += 1 - double
 	crowded := y.crowded()
 	y.tape.add(y, step{kind: entered, double: double})
 	for i := range dwellFactors {

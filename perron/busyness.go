@@ -249,6 +249,7 @@ const (
 	DoubtJump     DoubtKind = "counter_jump"     // a counter shows more than can have passed, which is left out
 	DoubtUplinks  DoubtKind = "uplinks_lost"     // messages that never came: what they counted is missing
 	DoubtSpread   DoubtKind = "times_spread"     // counted during a silence: the times are not known
+	DoubtFailed   DoubtKind = "program_failed"   // an error of this program ended a part of the site's work, which began anew
 )
 
 // AsOf is the state as it must be shown at now: stale data turns unknown,

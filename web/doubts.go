@@ -27,7 +27,7 @@ func doubtSentence(w *words, site *perron.Site, d perron.Doubt, now time.Time) s
 		perron.DoubtReset, perron.DoubtEntries, perron.DoubtExits:
 		return w.T("doubt."+string(d.Kind), kv...)
 	case perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped, perron.DoubtEdges, perron.DoubtTimes,
-		perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread:
+		perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread, perron.DoubtFailed:
 		return w.N("doubt."+string(d.Kind), int(min(d.Count, 1<<31)), kv...)
 	}
 	return w.T("doubt.unknown", kv...)

@@ -351,7 +351,7 @@ func TestDoubtsInPlainSentences(t *testing.T) {
 		perron.DoubtOffline, perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped,
 		perron.DoubtEdges, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
 		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtTimes, perron.DoubtRival, perron.DoubtOutbox,
-		perron.DoubtReset, perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread,
+		perron.DoubtReset, perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread, perron.DoubtFailed,
 	} {
 		if got := doubtSentence(w, site, perron.Doubt{Kind: kind, Count: 3}, now); got == w.T("doubt.unknown", "Site", "Poort") || strings.HasPrefix(got, "doubt.") {
 			t.Errorf("%s has no sentence: %q", kind, got)
