@@ -186,21 +186,16 @@ func (h *History) site(ctx context.Context, y *simulate.Yard, from, until time.T
 // have done live.
 func samples(estimator *occupancy.Estimator, site *perron.Site, d perron.Date, events []perron.Event, from, until time.Time) []perron.Sample {
 	var out []perron.Sample
+	day := perron.NewReplay(estimator, events, nil)
 	for _, p := range site.Hours.Periods(d) {
+		grader := perron.Grader{Site: site}
 		for t := p.Start; t.Before(p.End); t = t.Add(sampleEvery) {
-			for len(events) > 0 && !events[0].Time.After(t) {
-				estimator.Observe(events[0])
-				events = events[1:]
-			}
+			day.Until(t)
 			if t.Before(from) || !t.Before(until) {
 				continue
 			}
 			e := estimator.Estimate(t)
-			out = append(out, perron.Sample{
-				Estimate: e,
-				Level:    perron.LevelOf(e.Wait.Mid, e.OnSite.Mid/float64(site.Bays)),
-				Quality:  perron.Measured,
-			})
+			out = append(out, perron.Sample{Estimate: e, Level: grader.Grade(t, &e, p.End, nil).Level, Quality: perron.Measured})
 		}
 	}
 	return out

@@ -73,6 +73,7 @@ func Estimate(ctx context.Context, c EstimateConfig) (made Estimates, err error)
 	}
 	defer func() { err = out.Finish(err) }()
 	est := occupancy.NewContinual(site)
+	all := perron.NewReplay(est, events, nil)
 	for t := begin; t.Before(end); t = t.Add(c.Grid) {
 		if err := ctx.Err(); err != nil {
 			return made, err
@@ -81,10 +82,7 @@ func Estimate(ctx context.Context, c EstimateConfig) (made Estimates, err error)
 		if day > c.LastDay {
 			break
 		}
-		for len(events) > 0 && !events[0].Time.After(t) {
-			est.Observe(events[0])
-			events = events[1:]
-		}
+		all.Until(t)
 		if day < c.FirstDay {
 			continue
 		}

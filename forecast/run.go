@@ -211,7 +211,7 @@ func (m *Model) runDay(d perron.Date, from, begun time.Time, state *[paths]flow,
 		default:
 			s.Late = tooLate(waits[:], period.End.Sub(t).Minutes())
 			s.OnSite, s.Wait = spread(inside[:]), spread(waits[:])
-			s.Level = levelOf(&s.Slot, bays)
+			s.Level = m.site.GradeSlot(&s.Slot)
 		}
 		out = append(out, s)
 		// On to the next slot.
@@ -295,7 +295,7 @@ func (m *Model) measured(s *perron.Slot, origin time.Time, now perron.Estimate) 
 		return
 	}
 	s.Late = 1 - below(now.Wait, p.End.Sub(origin).Minutes())
-	s.Level = levelOf(s, float64(max(1, m.site.Bays)))
+	s.Level = m.site.GradeSlot(s)
 }
 
 // below is the probability that a value of an interval, taken as in [at], is
@@ -324,14 +324,6 @@ func tooLate(waits []float64, closes float64) float64 {
 		}
 	}
 	return float64(n) / float64(len(waits))
-}
-
-// levelOf grades an open slot: Late where more do not get in than do.
-func levelOf(s *perron.Slot, bays float64) perron.Level {
-	if s.Late > 0.5 {
-		return perron.Late
-	}
-	return perron.LevelOf(s.Wait.Mid, s.OnSite.Mid/bays)
 }
 
 // scaled is an interval times a factor.

@@ -18,40 +18,25 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 	e := x.New(site)
 	most := 0
 	for _, a := range actions {
-		most = max(most, a.Vehicles)
+		most = max(most, min(a.Vehicles, mostSmoothed))
 	}
 	if most >= e.live.yard.size {
-		e.live.yard.grow(min(most, 1000) + 10) // the belief keeps its size on tape
+		e.live.yard.grow(most + 10) // the belief keeps its size on tape
 	}
 	rec := &tape{}
 	e.live.yard.tape = rec
-	until := func(t time.Time) {
-		for {
-			switch {
-			case len(actions) > 0 && actions[0].Kind != perron.Recount:
-				actions = actions[1:]
-			case len(actions) > 0 && !actions[0].At.After(t) && (len(events) == 0 || !events[0].Time.Before(actions[0].At)):
-				e.Recount(actions[0].At, min(actions[0].Vehicles, 1000))
-				actions = actions[1:]
-			case len(events) > 0 && !events[0].Time.After(t):
-				e.Observe(events[0])
-				events = events[1:]
-			default:
-				return
-			}
-		}
-	}
+	day := perron.NewReplay(bounded{e}, events, actions)
 	var at []int // how many steps there were by each time
 	var forward [][]float64
 	for _, t := range times {
-		until(t)
+		day.Until(t)
 		e.advance(&e.live, t)
 		at = append(at, len(rec.steps))
 		forward = append(forward, slices.Clone(e.live.yard.p))
 	}
 	if len(times) > 0 {
 		last := times[len(times)-1]
-		until(last.Add(24 * time.Hour))
+		day.Until(last.Add(24 * time.Hour))
 		if rest, ok := e.nextRest(last); ok {
 			e.advance(&e.live, rest.Add(time.Minute))
 		}
@@ -83,6 +68,17 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 		out[k] = quantiles(marg, siteTail)
 	}
 	return out
+}
+
+// mostSmoothed bounds what staff may have counted of a day that is smoothed: the
+// whole belief is kept for each of its times.
+const mostSmoothed = 1000
+
+// bounded is an estimator that believes no larger recount.
+type bounded struct{ *Estimator }
+
+func (b bounded) Recount(at time.Time, vehicles int) {
+	b.Estimator.Recount(at, min(vehicles, mostSmoothed))
 }
 
 // A tape keeps the steps that changed a belief, each of which is linear in it.

@@ -33,6 +33,9 @@ func (l Level) Rank() int {
 	return 0
 }
 
+// fullLoad is from which load on a yard without a queue is moderately busy.
+const fullLoad = 0.75
+
 // LevelOf grades a wait (minutes) and a load (vehicles present over bays).
 // Waiting decides; a nearly full yard without a queue is moderate.
 func LevelOf(wait, load float64) Level {
@@ -43,7 +46,7 @@ func LevelOf(wait, load float64) Level {
 		return VeryBusy
 	case wait >= 10:
 		return Busy
-	case wait >= 5 || load >= 0.75:
+	case wait >= 5 || load >= fullLoad:
 		return Moderate
 	default:
 		return Quiet

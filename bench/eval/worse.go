@@ -73,7 +73,7 @@ func live(y *simulate.Yard, past []lived, first perron.Date, days int) ([]lived,
 					events = events[1:]
 				}
 				v := est.Estimate(t)
-				level := perron.LevelOf(v.Wait.Mid, v.OnSite.Mid/float64(y.Site.Bays))
+				level := y.Site.Grade(v.Wait.Mid, v.OnSite.Mid)
 				l.samples = append(l.samples, perron.Sample{Estimate: v, Level: level, Quality: perron.Measured})
 			}
 		}
