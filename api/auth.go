@@ -15,6 +15,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/perrondrukte/perrondrukte/access/password"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -86,7 +87,7 @@ type Auth struct {
 	trusted  []netip.Prefix
 	logger   *slog.Logger
 	now      func() time.Time // the process's clock, never a demo's
-	nobody   phc
+	nobody   password.Hash
 	names    *limiter
 	addrs    *limiter
 	homes    homes
@@ -101,7 +102,7 @@ func NewAuth(c AuthConfig) *Auth {
 	set(&c.Lifetime, 24*time.Hour)
 	a := &Auth{
 		accounts: c.Accounts, trusted: c.TrustedProxies, logger: c.Logger,
-		now: time.Now, nobody: nobody(),
+		now: time.Now, nobody: password.Nobody(),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "logins_total",
 			Help: "Attempts to log in.",
@@ -166,8 +167,8 @@ func fingerprint(hash string) string {
 // Login opens a session for the name when the password is right. It returns
 // [ErrLogin] or a [*TooManyError] otherwise; any other error is ours. r has
 // come through Wrap.
-func (a *Auth) Login(r *http.Request, name, password string) error {
-	err := a.login(r, name, password)
+func (a *Auth) Login(r *http.Request, name, given string) error {
+	err := a.login(r, name, given)
 	addr := clientAddr(r, a.trusted)
 	switch _, limited := errors.AsType[*TooManyError](err); {
 	case err == nil:
@@ -185,12 +186,12 @@ func (a *Auth) Login(r *http.Request, name, password string) error {
 	return err
 }
 
-func (a *Auth) login(r *http.Request, name, password string) error {
+func (a *Auth) login(r *http.Request, name, given string) error {
 	ctx := r.Context()
 	if err := a.allow(name, clientKey(clientAddr(r, a.trusted))); err != nil {
 		return err
 	}
-	if name == "" || len(name) > maxName || len(password) > maxPassword {
+	if name == "" || len(name) > maxName || len(given) > password.MaxBytes {
 		return ErrLogin
 	}
 	hash, _, err := a.accounts.User(ctx, name)
@@ -199,11 +200,11 @@ func (a *Auth) login(r *http.Request, name, password string) error {
 	}
 	known, want := err == nil, a.nobody
 	if known {
-		if want, err = parsePHC(hash); err != nil {
+		if want, err = password.Parse(hash); err != nil {
 			return fmt.Errorf("account %q: %w", name, err)
 		}
 	}
-	right, err := a.check(ctx, want, password)
+	right, err := a.check(ctx, want, given)
 	if err != nil {
 		return err
 	}
@@ -249,7 +250,7 @@ func (a *Auth) nameKey(name, addr string) string {
 
 // check hashes the password when it is its turn. Each hash takes 19 MiB, so
 // few are made at once and few may wait.
-func (a *Auth) check(ctx context.Context, want phc, password string) (bool, error) {
+func (a *Auth) check(ctx context.Context, want password.Hash, given string) (bool, error) {
 	select {
 	case a.waiting <- struct{}{}:
 		defer func() { <-a.waiting }()
@@ -262,7 +263,7 @@ func (a *Auth) check(ctx context.Context, want phc, password string) (bool, erro
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	return want.matches(password), nil
+	return want.Matches(given), nil
 }
 
 // Logout ends the session. r has come through Wrap.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/perrondrukte/perrondrukte/access/password"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
@@ -222,10 +223,11 @@ func (s *sessionStore) Commit(token string, b []byte, _ time.Time) error {
 	return nil
 }
 
-const password = "recycle it all"
+// theirPassword is that of everybody who may log in.
+const theirPassword = "recycle it all"
 
 var passwordHash = sync.OnceValue(func() string {
-	h, err := HashPassword(password)
+	h, err := password.New(theirPassword)
 	if err != nil {
 		panic(err)
 	}
@@ -340,7 +342,7 @@ func (r *rig) page(w http.ResponseWriter, req *http.Request) {
 func (r *rig) login(name, role string) {
 	r.t.Helper()
 	r.accounts.set(name, account{passwordHash(), role})
-	resp, err := r.client.PostForm(r.base+"/login", url.Values{"name": {name}, "password": {password}})
+	resp, err := r.client.PostForm(r.base+"/login", url.Values{"name": {name}, "password": {theirPassword}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -245,7 +245,7 @@ func AsideTime(t time.Time) time.Time {
 // first and last event. Both are zero when there is none.
 type Extent struct{ First, Last time.Time }
 
-// A User may sign in. Hash is what api.HashPassword made of the password.
+// A User may sign in. Hash is what password.New made of the password.
 type User struct {
 	Name, Hash, Role string
 	Created          time.Time

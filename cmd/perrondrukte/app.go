@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/perrondrukte/perrondrukte/access"
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
@@ -42,7 +44,7 @@ type app struct {
 	registry *prometheus.Registry
 
 	store    Store
-	accounts *sqlite.Accounts
+	accounts Accounts
 	broker   *embedded.Broker // nil when it is external or another process
 	certs    *certs.Files     // nil when our broker does without TLS
 	secret   string           // password of our own processes at the broker
@@ -108,7 +110,7 @@ func (a *app) Close() error {
 }
 
 // openAccounts is the first to use the data folder, and makes it.
-func openAccounts(ctx context.Context, cfg *config.Server) (*sqlite.Accounts, error) {
+func openAccounts(ctx context.Context, cfg *config.Server) (Accounts, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
@@ -151,20 +153,21 @@ func (a *app) addBroker() (err error) {
 		return err
 	}
 	if a.secret == "" {
-		a.secret, _ = newSecret()
+		a.secret, _ = access.NewSecret()
 	}
-	creds := &credentials{accounts: a.accounts, service: sha256.Sum256([]byte(a.secret)), logger: a.logger}
+	guard := access.GuardConfig{Credentials: a.accounts, Service: sha256.Sum256([]byte(a.secret)), Logger: a.logger}
 	var secure *tls.Config
 	if c := a.cfg.Broker.Embedded.TLS; c != nil {
 		if a.certs, err = certs.OpenFiles(c.CertFile, c.KeyFile, a.cfg.AuthorityPath(), time.Now, a.logger); err != nil {
 			return fmt.Errorf("broker.embedded.tls: %w", err)
 		}
-		secure, creds.certified = a.certs.Server(), c.RequireClientCertificates
+		secure, guard.Certified = a.certs.Server(), c.RequireClientCertificates
 	}
+	doorman := access.NewGuard(guard)
 	a.broker, err = embedded.New(embedded.Config{
 		Listen:      a.cfg.Broker.Embedded.Listen,
 		TLS:         secure,
-		Credentials: creds,
+		Credentials: brokerCredentials{doorman},
 		Logger:      a.logger,
 		Registerer:  a.registry,
 	})
@@ -175,14 +178,37 @@ func (a *app) addBroker() (err error) {
 		return fmt.Errorf("start the broker: %w", err)
 	}
 	a.logger.Info("broker listens", logs.Address, a.broker.Addr())
-	a.parts = append(a.parts, part{"broker", a.broker.Run}, part{"credentials", creds.watch(a.broker.Disconnect)})
+	a.parts = append(a.parts, part{"broker", a.broker.Run}, part{"credentials", doorman.Watch(a.broker.Disconnect)})
 	return a.addExpiry()
+}
+
+// brokerCredentials tell our own broker who a client is.
+type brokerCredentials struct{ guard *access.Guard }
+
+// Authenticate implements embedded.Credentials.
+func (b brokerCredentials) Authenticate(l embedded.Login) (embedded.Principal, error) {
+	c, err := b.guard.Identify(l.Username, l.Password, l.Certificate)
+	return embedded.Principal{Site: c.Site, Gateway: c.Gateway, Service: c.Service}, err
+}
+
+// addExpiry watches how long certificates are still valid.
+func (a *app) addExpiry() error {
+	var shown func() *x509.Certificate
+	if a.certs != nil {
+		shown = a.certs.Leaf
+	}
+	e := access.NewExpiry(a.accounts, shown, a.logger)
+	if err := a.registry.Register(e); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	a.parts = append(a.parts, part{"certificates", e.Run})
+	return nil
 }
 
 // client makes a connection of our own to the broker.
 func (a *app) client(role config.Role) (*broker.Client, error) {
 	url, user := a.cfg.Broker.URL, a.cfg.Broker.Username
-	name := servicePrefix + string(role)
+	name := access.ServicePrefix + string(role)
 	tls, err := clientTLS(a.cfg.Broker.CAFile)
 	if err != nil {
 		return nil, err
@@ -195,8 +221,8 @@ func (a *app) client(role config.Role) (*broker.Client, error) {
 	} else {
 		// Two processes of one role must not push each other off the broker. A
 		// client id that begins with the user name is what our own broker asks for.
-		suffix, _ := newSecret()
-		name = cmp.Or(user, serviceUser) + "." + string(role) + "." + strings.Trim(suffix[:8], "-_")
+		suffix, _ := access.NewSecret()
+		name = cmp.Or(user, access.ServiceUser) + "." + string(role) + "." + strings.Trim(suffix[:8], "-_")
 	}
 	c, err := broker.NewClient(broker.ClientConfig{
 		URL: url, ClientID: name, Username: user, Password: a.secret, TLS: tls, Logger: a.logger.With("role", role),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/access"
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/demo"
@@ -71,7 +72,7 @@ func (c *demoCmd) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	yards := demo.Yards(a.sites, c.Seed)
-	if err := addDemoUser(e.ctx, a); err != nil {
+	if err := access.SetUser(e.ctx, a.accounts, demoUser, demoPassword, api.RoleAdmin); err != nil {
 		return err
 	}
 	if err := makeHistory(e.ctx, a, yards, c.Weeks); err != nil {
@@ -117,22 +118,11 @@ func makeHistory(ctx context.Context, a *app, yards []*simulate.Yard, weeks int)
 	return nil
 }
 
-func addDemoUser(ctx context.Context, a *app) error {
-	hash, err := api.HashPassword(demoPassword)
-	if err != nil {
-		return fmt.Errorf("hash the password: %w", err)
-	}
-	if err := setUser(ctx, a.accounts, demoUser, hash, "admin"); err != nil {
-		return fmt.Errorf("add user %q: %w", demoUser, err)
-	}
-	return nil
-}
-
 // addSimulatedGateway connects a gateway whose sensors are those of a simulated
 // yard.
 func (a *app) addSimulatedGateway(ctx context.Context, y *simulate.Yard) error {
 	site, name := y.Site.ID, y.Site.Gateways[0]
-	secret, err := issueGateway(ctx, a.accounts, site, name)
+	secret, err := access.Issue(ctx, a.accounts, site, name)
 	if err != nil {
 		return err
 	}

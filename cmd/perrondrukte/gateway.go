@@ -1,24 +1,18 @@
 package main
 
 import (
-	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"os"
-	"slices"
 	"strings"
-	"text/template"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/access"
+	"github.com/perrondrukte/perrondrukte/access/provision"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/internal/certs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
-	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
 type gatewayCmd struct {
@@ -38,31 +32,20 @@ type issueFlags struct {
 	Name       string `arg:"" help:"Gateway id, as configured."`
 }
 
-// An issued credential is shown once and not kept.
-type issued struct {
-	store.Credential
-	secret string
-	pair   certs.Pair // empty without a certificate
-}
-
 // write opens what the credential is written to and issues it only then: a
 // password that cannot be written is lost, and the one that it replaces as well.
-func (c *issueFlags) write(e *env, mtls bool, save func(*sqlite.Accounts, issued) error, show func(io.Writer, issued) error) (err error) {
-	cfg, err := config.LoadServer(c.Config)
-	if err != nil {
-		return err
-	}
+func (c *issueFlags) write(e *env, cfg *config.Server, mtls bool, save func(Accounts, access.Issued) error, show func(io.Writer, access.Issued) error) (err error) {
 	if mtls && c.SecretOnly {
 		return errors.New("--secret-only cannot show a certificate: leave it out")
 	}
 	out := e.stdout
+	var file access.SecretFile
 	if c.Output != "" {
-		f, openErr := secretFile(c.Output)
-		if openErr != nil {
-			return openErr
+		if file, err = access.OpenSecretFile(c.Output); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
+		defer func() { err = errors.Join(err, file.Close()) }()
+		out = file
 	}
 	var authority string
 	if mtls {
@@ -71,76 +54,55 @@ func (c *issueFlags) write(e *env, mtls bool, save func(*sqlite.Accounts, issued
 		}
 		authority = cfg.AuthorityPath()
 	}
-	accounts, err := c.openAccounts(e.ctx)
+	accounts, err := openAccounts(e.ctx, cfg)
 	if err != nil {
 		return err
 	}
-	i, err := newCredential(c.Site, c.Name, authority, time.Now())
+	issued, err := access.NewCredential(c.Site, c.Name, authority, time.Now())
 	if err == nil {
-		err = save(accounts, i)
+		err = save(accounts, issued)
 	}
 	if err := errors.Join(err, accounts.Close()); err != nil {
 		return err
 	}
-	if f, ok := out.(*os.File); ok && c.Output != "" {
-		if err := emptied(f); err != nil {
-			return fmt.Errorf("write the credential: %w", err)
+	if c.Output != "" {
+		if err := file.Empty(); err != nil {
+			return err
 		}
 	}
 	if c.SecretOnly {
-		_, err := fmt.Fprintln(out, i.secret)
+		_, err := fmt.Fprintln(out, issued.Secret)
 		return err
 	}
-	return show(out, i)
+	return show(out, issued)
+}
+
+// broker finds out all that is to be known of the broker before a credential is
+// issued: a new one may have ended the one in use by then.
+func (c *issueFlags) broker(e *env, cfg *config.Server) (provision.Broker, error) {
+	if c.SecretOnly {
+		return provision.Broker{}, nil
+	}
+	b, warnings, err := provision.FindBroker(cfg, c.Broker)
+	for _, w := range warnings {
+		fmt.Fprintf(e.stderr, "warning: %s\n", w)
+	}
+	return b, err
 }
 
 // writeCounter is write for a device that ESPHome runs on.
-func (c *issueFlags) writeCounter(e *env, cfg *config.Server, counter *config.Counters, save func(*sqlite.Accounts, issued) error) error {
-	var values map[string]any
-	if !c.SecretOnly { // before anything is issued
-		address, ca, err := brokerAddress(e, cfg, c.Broker)
+func (c *issueFlags) writeCounter(e *env, cfg *config.Server, counter *config.Counters, save func(Accounts, access.Issued) error) error {
+	var show func(io.Writer, access.Issued) error
+	if !c.SecretOnly {
+		b, err := c.broker(e, cfg)
 		if err != nil {
 			return err
 		}
-		if values, err = esphomeValues(counter, c.Site, address); err != nil {
+		if show, err = provision.ESPHome(counter, c.Site, b); err != nil {
 			return err
 		}
-		values["CA"] = strings.ReplaceAll(strings.TrimSpace(string(ca)), "\n", "\n    ")
 	}
-	return c.write(e, false, save, func(w io.Writer, i issued) error {
-		values["Secret"] = i.secret
-		return esphomeYAML.Execute(w, values)
-	})
-}
-
-// newCredential makes a password and, with the folder of an authority, a
-// certificate.
-func newCredential(site, gateway, authority string, now time.Time) (issued, error) {
-	secret, hash := newSecret()
-	i := issued{Credential: store.Credential{GatewayID: store.GatewayID{Site: site, Gateway: gateway}, Hash: hash[:]}, secret: secret}
-	if authority == "" {
-		return i, nil
-	}
-	a, err := certs.OpenAuthority(authority, now)
-	if err != nil {
-		return issued{}, err
-	}
-	if i.pair, err = a.Issue(site+"/"+gateway, now); err != nil {
-		return issued{}, err
-	}
-	print := certs.Fingerprint(i.pair.Leaf)
-	i.Certificate, i.CertificateEnds = print[:], i.pair.Leaf.NotAfter
-	return i, nil
-}
-
-// issueGateway stores a new credential without a certificate and returns its
-// password.
-func issueGateway(ctx context.Context, accounts *sqlite.Accounts, site, gateway string) (string, error) {
-	i, err := newCredential(site, gateway, "", time.Now())
-	if err != nil {
-		return "", err
-	}
-	return i.secret, accounts.SetCredential(ctx, i.Credential)
+	return c.write(e, cfg, false, save, show)
 }
 
 type gatewayAddCmd struct {
@@ -167,7 +129,7 @@ func (c *gatewayAddCmd) Run(e *env) error {
 		return fmt.Errorf("site %q has no gateway %q in %s: add it to the site's gateways, which are [%s]",
 			c.Site, c.Name, c.Config, strings.Join(site.Gateways, ", "))
 	}
-	counter, err := counterOf(cfg, c.Site, c.Name)
+	counter, err := provision.CounterOf(cfg, c.Site, c.Name)
 	if err != nil {
 		return err
 	}
@@ -175,20 +137,20 @@ func (c *gatewayAddCmd) Run(e *env) error {
 		if c.MTLS {
 			return fmt.Errorf("--mtls: %s/%s is a counter, which has no place for a certificate", c.Site, c.Name)
 		}
-		return c.writeCounter(e, cfg, counter, func(a *sqlite.Accounts, i issued) error { return a.SetCredential(e.ctx, i.Credential) })
+		return c.writeCounter(e, cfg, counter, func(a Accounts, i access.Issued) error { return a.SetCredential(e.ctx, i.Credential) })
 	}
-	sensors, err := wired(cfg, site, c.Sensors, c.Gates, c.SecretOnly)
+	sensors, err := provision.Wired(cfg, site, c.Sensors, c.Gates, c.SecretOnly)
 	if err != nil {
 		return err
 	}
-	section, err := c.brokerSection(e, cfg)
+	b, err := c.broker(e, cfg)
 	if err != nil {
 		return err
 	}
-	return c.write(e, c.MTLS,
-		func(a *sqlite.Accounts, i issued) error { return a.SetCredential(e.ctx, i.Credential) },
-		func(w io.Writer, i issued) error {
-			return gatewayYAML.Execute(w, map[string]any{"Site": site, "Name": c.Name, "Broker": section(i), "Sensors": sensors})
+	return c.write(e, cfg, c.MTLS,
+		func(a Accounts, i access.Issued) error { return a.SetCredential(e.ctx, i.Credential) },
+		func(w io.Writer, i access.Issued) error {
+			return provision.Gateway(w, site, c.Name, sensors, b, i)
 		})
 }
 
@@ -222,212 +184,26 @@ func (c *gatewayRotateCmd) Run(e *env) error {
 		mtls = *c.MTLS
 	}
 	until := time.Now().Add(c.Grace)
-	counter, err := counterOf(cfg, c.Site, c.Name)
+	counter, err := provision.CounterOf(cfg, c.Site, c.Name)
 	if err != nil {
 		return err
 	}
 	if counter != nil {
-		return c.writeCounter(e, cfg, counter, func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) })
+		return c.writeCounter(e, cfg, counter, func(a Accounts, i access.Issued) error { return a.RotateCredential(e.ctx, i.Credential, until) })
 	}
-	section, err := c.brokerSection(e, cfg)
+	b, err := c.broker(e, cfg)
 	if err != nil {
 		return err
 	}
-	return c.write(e, mtls,
-		func(a *sqlite.Accounts, i issued) error { return a.RotateCredential(e.ctx, i.Credential, until) },
-		func(w io.Writer, i issued) error {
+	return c.write(e, cfg, mtls,
+		func(a Accounts, i access.Issued) error { return a.RotateCredential(e.ctx, i.Credential, until) },
+		func(w io.Writer, i access.Issued) error {
 			_, err := fmt.Fprintf(w, `# Replaces the section broker in the configuration of gateway %s/%s, which takes it
 # in without a restart. What it has now is valid until this is used, at the
 # latest until %s.
-%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04 MST"), section(i))
+%s`, c.Site, c.Name, until.In(perron.Amsterdam).Format("2 January 2006, 15:04 MST"), b.Section(i))
 			return err
 		})
-}
-
-// wired are the sensors of a gateway, in the order of the site, without those
-// that are configured to be a counter's. With several gateways somebody has to
-// say which one has which.
-func wired(cfg *config.Server, site *perron.Site, sensors, gates []string, unneeded bool) ([]string, error) {
-	all, gateways := gatewayInputs(site), slices.Clone(site.Gateways)
-	for _, s := range cfg.Sites {
-		for _, c := range s.Counters {
-			if string(s.ID) != site.ID {
-				continue
-			}
-			gateways = slices.DeleteFunc(gateways, func(id string) bool { return id == string(c.ID) })
-			for _, counted := range c.Sensors {
-				all = slices.DeleteFunc(all, func(id string) bool { return id == string(counted.Sensor) })
-			}
-		}
-	}
-	if len(sensors) == 0 && len(gates) == 0 {
-		if len(gateways) > 1 && !unneeded {
-			return nil, fmt.Errorf("site %q has %d gateways (%s): say what is wired to this one, with --sensors or --gates; its sensors are %s, and its gates %s",
-				site.ID, len(gateways), strings.Join(gateways, ", "), strings.Join(all, ","), strings.Join(gateIDs(site), ","))
-		}
-		return all, nil
-	}
-	for _, s := range sensors {
-		if !slices.Contains(all, s) {
-			return nil, fmt.Errorf("--sensors: site %q has no sensor %q; it has %s", site.ID, s, strings.Join(all, ","))
-		}
-	}
-	for _, id := range gates {
-		i := slices.IndexFunc(site.Gates, func(g perron.Gate) bool { return g.ID == id })
-		if i < 0 {
-			return nil, fmt.Errorf("--gates: site %q has no gate %q; it has %s", site.ID, id, strings.Join(gateIDs(site), ","))
-		}
-		sensors = append(sensors, site.Gates[i].Sensors...)
-	}
-	return slices.DeleteFunc(all, func(s string) bool { return !slices.Contains(sensors, s) }), nil
-}
-
-func gateIDs(site *perron.Site) (ids []string) {
-	for _, g := range site.Gates {
-		ids = append(ids, g.ID)
-	}
-	return ids
-}
-
-// secretFile opens a file for writing that nobody but its owner can read, also
-// when it was there before. What it holds stays, until there is something to put
-// in its place.
-func secretFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("write the credential: %w", err)
-	}
-	if err := f.Chmod(0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the credential: %w", err), f.Close())
-	}
-	return f, nil
-}
-
-// emptied takes out what a file holds, if it is one that holds anything.
-func emptied(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	return f.Truncate(0)
-}
-
-// gatewayYAML is the configuration of a device with a pulse a gate sensor and
-// a presence input a queue loop; the pins are those of the wiring plan in
-// firmware-config.
-var gatewayYAML = template.Must(template.New("gateway").Funcs(template.FuncMap{
-	"pin":       func(i int) string { return wiringPins[i%len(wiringPins)] },
-	"direction": sensorDirection,
-	"has":       func(all []string, s string) bool { return slices.Contains(all, s) },
-}).Parse(`# Gateway {{.Name}} at {{.Site.Name}}. Keep this file readable by the gateway alone: it holds its password.
-site: {{.Site.ID}}
-gateway: {{.Name}}
-data_dir: /var/lib/perron-gateway
-{{.Broker}}source:
-  driver: gpio
-inputs:
-{{- range $i, $s := .Sensors}}
-  - {id: {{$s}}, pin: {{pin $i}}, pull: up, active: low, debounce: 10ms}
-{{- end}}
-sensors:
-{{- range .Site.Gates}}{{range .Sensors}}{{if has $.Sensors .}}
-  - {id: {{.}}, type: pulse, input: {{.}}, direction: {{direction .}}, min_headway: 800ms}
-{{- end}}{{end}}{{end}}
-{{- range .Site.QueueLoops}}{{if has $.Sensors .Sensor}}
-  - {id: {{.Sensor}}, type: presence, input: {{.Sensor}}, stuck_after: 30m}
-{{- end}}{{end}}
-`))
-
-// brokerAddress is where a device finds the broker, and what it has to trust
-// there, in PEM; nothing when the system of the device does already.
-func brokerAddress(e *env, cfg *config.Server, address string) (_ string, ca []byte, err error) {
-	var leaf *x509.Certificate
-	if b := cfg.Broker.Embedded; b != nil && b.TLS != nil {
-		if leaf, ca, err = certs.Shown(b.TLS.CertFile); err != nil {
-			return "", nil, fmt.Errorf("broker.embedded.tls: %w", err)
-		}
-	}
-	asked, scheme := address, "tcp://"
-	if leaf != nil {
-		scheme = "ssl://"
-	}
-	switch {
-	case address == "":
-		address = cfg.BrokerURL()
-		if u, err := url.Parse(address); err == nil && leaf != nil && leaf.VerifyHostname(u.Hostname()) != nil && len(leaf.DNSNames) > 0 {
-			address = scheme + net.JoinHostPort(leaf.DNSNames[0], u.Port())
-		}
-	case !strings.Contains(address, "://"):
-		address = scheme + address
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return "", nil, fmt.Errorf("address of the broker: %w", err)
-	}
-	if asked != "" && u.Port() == "" {
-		return "", nil, fmt.Errorf("--broker %s: want the port as well, like %s:8883", asked, u.Hostname())
-	}
-	if ip := net.ParseIP(u.Hostname()); asked == "" && ip != nil && ip.IsLoopback() {
-		fmt.Fprintf(e.stderr, "warning: %s is the device itself when the device looks for it: have broker.embedded.listen at an address that devices reach, and give that with --broker\n", u.Hostname())
-	}
-	if leaf != nil {
-		if err := leaf.VerifyHostname(u.Hostname()); err != nil {
-			fmt.Fprintf(e.stderr, "warning: the gateway will refuse the broker: its certificate is not for %s; give its address with --broker (%v)\n", u.Hostname(), err)
-		}
-	}
-	return address, ca, nil
-}
-
-// brokerSection finds out all that the section broker of a gateway's
-// configuration says beside the credential, before one is issued: a new one may
-// have ended the one in use by then.
-func (c *issueFlags) brokerSection(e *env, cfg *config.Server) (func(issued) string, error) {
-	if c.SecretOnly {
-		return nil, nil
-	}
-	address, ca, err := brokerAddress(e, cfg, c.Broker)
-	if err != nil {
-		return nil, err
-	}
-	return func(i issued) string {
-		var text strings.Builder
-		fmt.Fprintf(&text, "broker:\n  url: %s\n  password: %s\n", address, i.secret)
-		block := func(key string, value []byte) {
-			if len(value) > 0 {
-				fmt.Fprintf(&text, "  %s: |\n    %s\n", key, strings.ReplaceAll(strings.TrimSpace(string(value)), "\n", "\n    "))
-			}
-		}
-		block("ca", ca)
-		block("certificate", i.pair.Certificate)
-		block("key", i.pair.Key)
-		return text.String()
-	}, nil
-}
-
-// wiringPins are free of every bus on the 40-pin header.
-var wiringPins = []string{"GPIO17", "GPIO27", "GPIO22", "GPIO23", "GPIO24", "GPIO25", "GPIO5", "GPIO6", "GPIO16", "GPIO26"}
-
-// gatewayInputs names an input a sensor, in the order of the terminals.
-func gatewayInputs(site *perron.Site) []string {
-	var ids []string
-	for _, g := range site.Gates {
-		ids = append(ids, g.Sensors...)
-	}
-	for _, l := range site.QueueLoops {
-		ids = append(ids, l.Sensor)
-	}
-	return ids
-}
-
-// sensorDirection reads the direction from the sensor's name; whoever wires
-// the device checks it with `perron-gateway watch`.
-func sensorDirection(sensor string) perron.Kind {
-	for _, word := range strings.Split(sensor, "-") {
-		if word == "out" || word == "uit" || word == "exit" {
-			return perron.Out
-		}
-	}
-	return perron.In
 }
 
 type gatewayListCmd struct{ configFlag }
@@ -471,6 +247,6 @@ func (c *gatewayRevokeCmd) Run(e *env) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("revoke %s/%s: %w", c.Site, c.Name, err), accounts.Close())
 	}
-	fmt.Fprintf(e.stdout, "%s/%s is refused from now on; a running server cuts it off within %s.\n", c.Site, c.Name, cutEvery)
+	fmt.Fprintf(e.stdout, "%s/%s is refused from now on; a running server cuts it off within %s.\n", c.Site, c.Name, access.CutEvery)
 	return accounts.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/access"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -89,7 +90,7 @@ func TestRoles_aProcessEach(t *testing.T) {
 	var acked atomic.Int32
 	for _, s := range hub.sites {
 		id := s.ID
-		secret, err := issueGateway(ctx, hub.accounts, id, s.Gateways[0])
+		secret, err := access.Issue(ctx, hub.accounts, id, s.Gateways[0])
 		if err != nil {
 			t.Fatal(err)
 		}

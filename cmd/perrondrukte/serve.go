@@ -10,7 +10,6 @@ import (
 	"github.com/perrondrukte/perrondrukte/cmd/internal/systemd"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/internal/logs"
-	"github.com/perrondrukte/perrondrukte/store/sqlite"
 )
 
 // configFlag names the server's configuration.
@@ -18,7 +17,7 @@ type configFlag struct {
 	Config string `required:"" placeholder:"FILE" help:"Server configuration (YAML)."`
 }
 
-func (c *configFlag) openAccounts(ctx context.Context) (*sqlite.Accounts, error) {
+func (c *configFlag) openAccounts(ctx context.Context) (Accounts, error) {
 	cfg, err := config.LoadServer(c.Config)
 	if err != nil {
 		return nil, err

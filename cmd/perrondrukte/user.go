@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/perrondrukte/perrondrukte/api"
+	"github.com/perrondrukte/perrondrukte/access"
 )
 
 type userCmd struct {
@@ -30,16 +30,12 @@ func (c *userAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	hash, err := api.HashPassword(password)
-	if err != nil {
-		return err // it says what is wrong with the password
-	}
 	accounts, err := c.openAccounts(e.ctx)
 	if err != nil {
 		return err
 	}
-	if err := setUser(e.ctx, accounts, c.Name, hash, c.Role); err != nil {
-		return errors.Join(fmt.Errorf("add user %q: %w", c.Name, err), accounts.Close())
+	if err := access.SetUser(e.ctx, accounts, c.Name, password, c.Role); err != nil {
+		return errors.Join(err, accounts.Close())
 	}
 	fmt.Fprintf(e.stdout, "%s may log in as %s.\n", c.Name, c.Role)
 	return accounts.Close()

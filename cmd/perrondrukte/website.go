@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
+	"github.com/perrondrukte/perrondrukte/access"
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/collector"
 	"github.com/perrondrukte/perrondrukte/eval"
 	"github.com/perrondrukte/perrondrukte/store"
-	"github.com/perrondrukte/perrondrukte/store/sqlite"
 	"github.com/perrondrukte/perrondrukte/web"
 )
 
@@ -20,6 +20,23 @@ type Store interface {
 	web.History
 	api.ActionStore
 	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Accounts are what the roles and commands together need of a backend that keeps
+// people and credentials.
+type Accounts interface {
+	access.UserSetter
+	RemoveUser(ctx context.Context, name string) error
+	Users(ctx context.Context) ([]store.User, error)
+	Sessions() store.Sessions
+
+	access.Credentials
+	access.CredentialSetter
+	access.CredentialLister
+	RotateCredential(ctx context.Context, c store.Credential, until time.Time) error
+	RemoveGateway(ctx context.Context, site, gateway string) error
+
 	Close() error
 }
 
@@ -57,21 +74,4 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 		return nil, fmt.Errorf("make the website: %w", err)
 	}
 	return server, nil
-}
-
-// setUser adds a user, or gives one who is there a new password. The role of
-// someone who is there cannot change by accident: it has to be the same.
-func setUser(ctx context.Context, accounts *sqlite.Accounts, name, hash, role string) error {
-	err := accounts.AddUser(ctx, name, hash, role)
-	if !errors.Is(err, store.ErrExists) {
-		return err
-	}
-	_, was, err := accounts.User(ctx, name)
-	if err != nil {
-		return err
-	}
-	if was != role {
-		return fmt.Errorf("is there already as %s: remove the user first to change the role", was)
-	}
-	return accounts.SetPassword(ctx, name, hash)
 }

@@ -160,6 +160,9 @@ func explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
+	if err.Error() == "sql: database is closed" { // database/sql has no name for it
+		return fmt.Errorf("%w: %w", errClosed, err)
+	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err

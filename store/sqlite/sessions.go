@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/perrondrukte/perrondrukte/store"
 )
 
-// Sessions is a session store for alexedwards/scs (its CtxStore and
-// IterableCtxStore).
+// Sessions is a session store for alexedwards/scs (its CtxStore).
 type Sessions struct{ accounts *Accounts }
 
+var _ store.Sessions = (*Sessions)(nil)
+
 // Sessions returns the session store in the accounts' file.
-func (a *Accounts) Sessions() *Sessions { return &Sessions{a} }
+func (a *Accounts) Sessions() store.Sessions { return &Sessions{a} }
 
 // FindCtx returns the data of a session that has not expired.
 func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
@@ -55,24 +58,6 @@ func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
 	return nil
 }
 
-// AllCtx returns the data of every session that has not expired, by token.
-func (s *Sessions) AllCtx(ctx context.Context) (map[string][]byte, error) {
-	type session struct {
-		token string
-		data  []byte
-	}
-	rows, err := query(ctx, s.accounts.reader, "SELECT token, data FROM session WHERE expiry > ?", []any{s.accounts.now().UnixNano()},
-		func(rows *sql.Rows) (v session, err error) { return v, rows.Scan(&v.token, &v.data) })
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	out := make(map[string][]byte, len(rows))
-	for _, r := range rows {
-		out[r.token] = r.data
-	}
-	return out, nil
-}
-
 // Find is FindCtx without a context.
 func (s *Sessions) Find(token string) ([]byte, bool, error) {
 	return s.FindCtx(context.Background(), token)
@@ -85,6 +70,3 @@ func (s *Sessions) Commit(token string, data []byte, expiry time.Time) error {
 
 // Delete is DeleteCtx without a context.
 func (s *Sessions) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
-
-// All is AllCtx without a context.
-func (s *Sessions) All() (map[string][]byte, error) { return s.AllCtx(context.Background()) }

@@ -1,17 +1,19 @@
-package main
+package provision
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"text/template"
 
+	"github.com/perrondrukte/perrondrukte/access"
 	"github.com/perrondrukte/perrondrukte/config"
 )
 
-// counterOf is the configured device with counters of that name, nil when it is
+// CounterOf is the configured device with counters of that name, nil when it is
 // a gateway. One of a LoRaWAN network has no credential here.
-func counterOf(cfg *config.Server, site, name string) (*config.Counters, error) {
+func CounterOf(cfg *config.Server, site, name string) (*config.Counters, error) {
 	for i := range cfg.Sites {
 		if string(cfg.Sites[i].ID) != site {
 			continue
@@ -56,13 +58,14 @@ mqtt:
 {{- end}}
 `))
 
-// esphomeValues are what the template needs, but for the secret.
-func esphomeValues(c *config.Counters, site, broker string) (map[string]any, error) {
+// ESPHome is what a device that ESPHome runs on needs beside
+// perron-counter.yaml, but for the credential. It has two sensors.
+func ESPHome(c *config.Counters, site string, b Broker) (func(io.Writer, access.Issued) error, error) {
 	if len(c.Sensors) != len(espPins) {
 		return nil, fmt.Errorf("%s/%s has %d sensors and perron-counter.yaml has %d: add or remove blocks in a copy of it, and use --secret-only",
 			site, c.ID, len(c.Sensors), len(espPins))
 	}
-	u, err := url.Parse(broker)
+	u, err := url.Parse(b.URL)
 	if err != nil {
 		return nil, fmt.Errorf("address of the broker: %w", err)
 	}
@@ -75,5 +78,9 @@ func esphomeValues(c *config.Counters, site, broker string) (map[string]any, err
 	for i, s := range c.Sensors {
 		sensors = append(sensors, sensor{string(rune('a' + i)), string(s.Sensor), espPins[i]})
 	}
-	return map[string]any{"Name": string(c.ID), "Site": site, "Host": host, "Port": port, "Sensors": sensors}, nil
+	values := map[string]any{"Name": string(c.ID), "Site": site, "Host": host, "Port": port, "Sensors": sensors, "CA": indent(b.CA)}
+	return func(w io.Writer, i access.Issued) error {
+		values["Secret"] = i.Secret
+		return esphomeYAML.Execute(w, values)
+	}, nil
 }

@@ -1,4 +1,6 @@
-package api
+// Package password makes and checks the hashes of the passwords that people log
+// in with: argon2id in PHC form.
+package password
 
 import (
 	"crypto/rand"
@@ -14,48 +16,55 @@ import (
 // Parameters of new hashes: argon2id with 19 MiB, two passes and one lane, as
 // the OWASP Password Storage Cheat Sheet has it.
 const (
-	hashMemory  = 19 << 10 // KiB
-	hashPasses  = 2
-	hashLanes   = 1
-	hashSalt    = 16 // bytes
-	hashKey     = 32
-	maxMemory   = 256 << 10 // KiB; a hash from the store may not ask for more
-	maxPassword = 1024      // bytes
-	minPassword = 10        // characters
+	hashMemory = 19 << 10 // KiB
+	hashPasses = 2
+	hashLanes  = 1
+	hashSalt   = 16 // bytes
+	hashKey    = 32
+	maxMemory  = 256 << 10 // KiB; a hash from the store may not ask for more
+)
+
+// What a password may be.
+const (
+	MaxBytes      = 1024
+	MinCharacters = 10
 )
 
 var errHash = errors.New("not an argon2id hash in PHC form")
 
-// HashPassword makes an argon2id hash in PHC form,
+// New makes the hash of a password in PHC form,
 // $argon2id$v=19$m=…,t=…,p=…$salt$key, with a fresh salt. It refuses passwords
 // of fewer than 10 characters or more than 1024 bytes.
-func HashPassword(password string) (string, error) {
-	if n := len([]rune(password)); n < minPassword {
-		return "", fmt.Errorf("the password has %d characters, at least %d are needed", n, minPassword)
+func New(password string) (string, error) {
+	if n := len([]rune(password)); n < MinCharacters {
+		return "", fmt.Errorf("the password has %d characters, at least %d are needed", n, MinCharacters)
 	}
-	if len(password) > maxPassword {
-		return "", fmt.Errorf("the password has %d bytes, at most %d are allowed", len(password), maxPassword)
+	if len(password) > MaxBytes {
+		return "", fmt.Errorf("the password has %d bytes, at most %d are allowed", len(password), MaxBytes)
 	}
 	salt := make([]byte, hashSalt)
 	rand.Read(salt) // never fails
 	key := argon2.IDKey([]byte(password), salt, hashPasses, hashMemory, hashLanes, hashKey)
-	return phc{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: salt, key: key}.String(), nil
+	return Hash{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: salt, key: key}.String(), nil
 }
 
-// A phc is a parsed argon2id hash.
-type phc struct {
+// A Hash is a parsed argon2id hash.
+type Hash struct {
 	memory, passes uint32
 	lanes          uint8
 	salt, key      []byte
 }
 
-func (p phc) String() string {
+// String writes the hash in PHC form.
+func (p Hash) String() string {
 	b64 := base64.RawStdEncoding.EncodeToString
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.memory, p.passes, p.lanes, b64(p.salt), b64(p.key))
 }
 
-func parsePHC(s string) (phc, error) {
-	var p phc
+// Parse reads a hash in PHC form. It refuses one that would take too much memory
+// or time to check.
+func Parse(s string) (Hash, error) {
+	var p Hash
 	var version int
 	parts := strings.Split(s, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
@@ -79,16 +88,16 @@ func parsePHC(s string) (phc, error) {
 	return p, nil
 }
 
-// matches takes the same time whatever the password is.
-func (p phc) matches(password string) bool {
+// Matches says whether the hash is that of the password. It takes the same time whatever the password is.
+func (p Hash) Matches(password string) bool {
 	key := argon2.IDKey([]byte(password), p.salt, p.passes, p.memory, p.lanes, uint32(len(p.key)))
 	return subtle.ConstantTimeCompare(key, p.key) == 1
 }
 
-// nobody is a hash that no password matches. Checking it costs what checking
+// Nobody is a hash that no password matches. Checking it costs what checking
 // a real one costs.
-func nobody() phc {
-	p := phc{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: make([]byte, hashSalt), key: make([]byte, hashKey)}
+func Nobody() Hash {
+	p := Hash{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: make([]byte, hashSalt), key: make([]byte, hashKey)}
 	rand.Read(p.salt)
 	rand.Read(p.key)
 	return p
