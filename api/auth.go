@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/access/password"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -136,7 +137,7 @@ func (a *Auth) Wrap(next http.Handler) http.Handler { return a.sessions.LoadAndS
 func (a *Auth) User(r *http.Request) (name, role string, ok bool) {
 	name, role, err := a.user(r.Context())
 	if err != nil {
-		a.logger.Error("look up session", "err", err)
+		a.logger.Error("look up session", logs.Error, err)
 	}
 	return name, role, err == nil && name != ""
 }
@@ -173,13 +174,13 @@ func (a *Auth) Login(r *http.Request, name, given string) error {
 	switch _, limited := errors.AsType[*TooManyError](err); {
 	case err == nil:
 		a.logins.WithLabelValues("ok").Inc()
-		a.logger.Info("login", "user", name, "addr", addr)
+		a.logger.Info("login", logs.User, name, logs.Address, addr)
 	case limited:
 		a.logins.WithLabelValues("limited").Inc()
 	case errors.Is(err, ErrLogin):
 		// Without the name: people type passwords into that field.
 		a.logins.WithLabelValues("refused").Inc()
-		a.logger.Warn("login refused", "addr", addr)
+		a.logger.Warn("login refused", logs.Address, addr)
 	default:
 		a.logins.WithLabelValues("failed").Inc()
 	}

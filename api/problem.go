@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -97,14 +98,14 @@ func failureOf(r *http.Request, err error) *failure {
 func problem(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	f := failureOf(r, err)
 	if f.status >= 500 && f.cause != nil {
-		logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", f.status, "err", f.cause)
+		logger.Error("request failed", logs.Method, r.Method, logs.Path, r.URL.Path, logs.Status, f.status, logs.Error, f.cause)
 	}
 	body, err := json.Marshal(openapi.Problem{
 		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status,
 		Detail: f.detail, Parameter: f.parameter, Value: f.value,
 	})
 	if err != nil {
-		logger.Error("encode problem", "err", err)
+		logger.Error("encode problem", logs.Error, err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -115,6 +116,6 @@ func problem(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err er
 	}
 	w.WriteHeader(f.status)
 	if _, err := w.Write(append(body, '\n')); err != nil {
-		logger.Debug("write problem", "path", r.URL.Path, "err", err)
+		logger.Debug("write problem", logs.Path, r.URL.Path, logs.Error, err)
 	}
 }

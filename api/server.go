@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -247,7 +248,7 @@ func (s *Server) guard(m *metrics, next http.Handler, secure bool) http.Handler 
 				if v == http.ErrAbortHandler {
 					panic(v)
 				}
-				s.logger.Error("panic", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+				s.logger.Error("panic", logs.Method, r.Method, logs.Path, r.URL.Path, logs.Panic, v, logs.Stack, string(debug.Stack()))
 				s.problem(w, r, &failure{status: http.StatusInternalServerError})
 			}
 		}()

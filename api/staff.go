@@ -16,6 +16,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -101,9 +102,9 @@ func (s *Staff) Act(ctx context.Context, a perron.Action) (perron.Action, error)
 	if err := s.store.SaveAction(ctx, a); err != nil {
 		return a, fmt.Errorf("save action: %w", err)
 	}
-	s.logger.Info("action", "site", a.Site, "kind", a.Kind, "by", a.By, "id", a.ID)
+	s.logger.Info("action", logs.Site, a.Site, logs.Kind, a.Kind, logs.User, a.By, logs.Action, a.ID)
 	if err := s.nudge(ctx, a); err != nil {
-		s.logger.Warn("tell collector of action", "site", a.Site, "id", a.ID, "err", err)
+		s.logger.Warn("tell collector of action", logs.Site, a.Site, logs.Action, a.ID, logs.Error, err)
 	}
 	return a, nil
 }

@@ -251,7 +251,7 @@ func (a *app) addCollector() error {
 		}
 	}
 	if share := a.cfg.Collectors; share != nil {
-		a.logger.Info("this collector serves a part of the sites", "index", share.Index, "of", share.Of, "sites", names(own))
+		a.logger.Info("this collector serves a part of the sites", logs.Index, share.Index, logs.Of, share.Of, logs.Sites, names(own))
 	}
 	report, err := a.addWeather(own)
 	if err != nil {

@@ -66,7 +66,7 @@ func (a *app) addMetrics() {
 	}
 	m, err := listenMetrics(a.cfg.Listen.Metrics, a.registry, a.logger)
 	if err != nil {
-		a.logger.Error("the metrics are not to be had: listen.metrics cannot be opened", logs.Address, a.cfg.Listen.Metrics, "error", err)
+		a.logger.Error("the metrics are not to be had: listen.metrics cannot be opened", logs.Address, a.cfg.Listen.Metrics, logs.Error, err)
 		return
 	}
 	a.metrics = m
