@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 func document(t testing.TB) *openapi3.T {
@@ -31,6 +33,24 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 	if doc.OpenAPI != "3.0.3" {
 		t.Errorf("version %s", doc.OpenAPI)
+	}
+}
+
+// What staff may say is limited in the document as it is in the server.
+func TestDocumentSaysTheLimits(t *testing.T) {
+	fields := document(t).Components.Schemas["ActionRequest"].Value.Properties
+	text := fields["text"].Value
+	if most := text.AdditionalProperties.Schema.Value.MaxLength; most == nil || *most != perron.MaxActionText {
+		t.Errorf("a text may have %v characters, want %d", most, perron.MaxActionText)
+	}
+	for field, want := range map[string]string{
+		"text":     fmt.Sprintf("at most %d characters", perron.MaxActionText),
+		"vehicles": fmt.Sprintf("at most %d a bay of the yard and %d more", perron.RecountPerBay, perron.RecountSpare),
+		"undoes":   fmt.Sprintf("within %.0f seconds", perron.UndoFor.Seconds()),
+	} {
+		if said := fields[field].Value.Description; !strings.Contains(said, want) {
+			t.Errorf("%s: %q does not say %q", field, said, want)
+		}
 	}
 }
 

@@ -30,15 +30,6 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%s: %s", e.Field, e.Reason)
 }
 
-const (
-	maxText = 500 // characters
-	// undoFor is how long an action can be taken back: a minute, and ten seconds
-	// for the finger that is on its way.
-	undoFor = time.Minute + 10*time.Second
-	// spare is how many vehicles more than ten a bay a recount may claim.
-	spare = 100
-)
-
 // Languages are those that reasons and notices may be written in.
 var Languages = []string{"nl", "en"}
 
@@ -142,7 +133,7 @@ func (s *Staff) check(ctx context.Context, site *perron.Site, a *perron.Action) 
 	switch a.Kind {
 	case perron.Recount:
 		a.Text = nil
-		if most := 10*site.Bays + spare; a.Vehicles < 0 || a.Vehicles > most {
+		if most := site.MaxRecount(); a.Vehicles < 0 || a.Vehicles > most {
 			return &InvalidError{"vehicles", strconv.Itoa(a.Vehicles), fmt.Sprintf("%d is not between 0 and %d", a.Vehicles, most)}
 		}
 	case perron.Close, perron.Announce:
@@ -174,8 +165,8 @@ func checkText(text map[string]string) (map[string]string, error) {
 			return nil, &InvalidError{field, strings.ToValidUTF8(t, "�"), "the text is not UTF-8"}
 		}
 		t = strings.TrimSpace(t)
-		if n := utf8.RuneCountInString(t); n > maxText {
-			return nil, &InvalidError{field, t, fmt.Sprintf("the text has %d characters, at most %d are allowed", n, maxText)}
+		if n := utf8.RuneCountInString(t); n > perron.MaxActionText {
+			return nil, &InvalidError{field, t, fmt.Sprintf("the text has %d characters, at most %d are allowed", n, perron.MaxActionText)}
 		}
 		if i := strings.IndexFunc(t, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' }); i >= 0 {
 			return nil, &InvalidError{field, t, "the text has control characters"}
@@ -203,8 +194,8 @@ func (s *Staff) checkUndo(ctx context.Context, a *perron.Action) error {
 		if e.ID != a.Undoes {
 			continue
 		}
-		if a.At.Sub(e.At) > undoFor {
-			return refuse("an action can be undone for one minute")
+		if a.At.Sub(e.At) > perron.UndoFor+perron.UndoGrace {
+			return refuse(fmt.Sprintf("an action can be undone for %.0f seconds", perron.UndoFor.Seconds()))
 		}
 		return nil
 	}

@@ -86,7 +86,7 @@ func TestActions(t *testing.T) {
 		}
 	}
 	r.clock.advance(45 * time.Second) // 75 s after the recount
-	if got := r.act(`{"kind":"undo","undoes":"` + a.ID + `"}`); got.status != 400 || !strings.Contains(got.body, "one minute") {
+	if got := r.act(`{"kind":"undo","undoes":"` + a.ID + `"}`); got.status != 400 || !strings.Contains(got.body, "60 seconds") {
 		t.Errorf("undo too late: %d %s", got.status, got.body)
 	}
 

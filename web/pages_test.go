@@ -3,6 +3,7 @@ package web
 import (
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -294,8 +295,8 @@ func TestStaffActs(t *testing.T) {
 		{[]string{"site", "poort", "kind", "recount", "vehicles", "-1"}, 400, "Vul een heel getal in"},
 		{[]string{"site", "poort", "kind", "recount", "vehicles", "1000"}, 400, "Vul een heel getal in"},
 		{[]string{"site", "poort", "kind", "close"}, 400, "Kies een zin"},
-		{[]string{"site", "poort", "kind", "announce", "nl", strings.Repeat("a", 201)}, 400, "te lang"},
-		{[]string{"site", "poort", "kind", "undo", "undoes", counted}, 400, "binnen een minuut"},
+		{[]string{"site", "poort", "kind", "announce", "nl", strings.Repeat("a", perron.MaxActionText+1)}, 400, "te lang"},
+		{[]string{"site", "poort", "kind", "undo", "undoes", counted}, 400, "binnen 60 seconden"},
 		{[]string{"site", "nergens", "kind", "reopen"}, 404, ""},
 		{[]string{"site", "poort", "kind", "dance"}, 404, ""},
 	} {
@@ -308,8 +309,18 @@ func TestStaffActs(t *testing.T) {
 		t.Errorf("a refused form was carried out: %+v", s.actions[done:])
 	}
 
+	// What may be written and counted stands at the forms.
+	page := get(h, "/nl/staff", "Cookie", "user=ans").Body.String()
+	for _, want := range []string{
+		fmt.Sprintf(`maxlength="%d"`, perron.MaxActionText), fmt.Sprintf("Hooguit %d tekens.", perron.MaxActionText), fmt.Sprintf("Hooguit %d.</p>", s.sites[0].MaxRecount()),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+
 	// The minute is over.
-	s.now = s.now.Add(undoFor + undoGrace + time.Second)
+	s.now = s.now.Add(perron.UndoFor + perron.UndoGrace + time.Second)
 	if w := act("site", "poort", "kind", "undo", "undoes", s.actions[1].ID); w.Code != 400 {
 		t.Errorf("undo after a minute: %d", w.Code)
 	}

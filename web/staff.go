@@ -13,16 +13,8 @@ import (
 )
 
 const (
-	// undoFor is how long an action can be undone; undoGrace is added for the
-	// finger that is on its way.
-	undoFor   = time.Minute
-	undoGrace = 10 * time.Second
 	// logDays and logRows bound the log.
 	logDays, logRows = 7, 50
-	// maxVehicles is the highest recount that is believed.
-	maxVehicles = 999
-	// maxText is the longest own text in runes.
-	maxText = 200
 	// untilReopened closes until somebody reopens, and not only for today.
 	untilReopened = "reopened"
 )
@@ -139,14 +131,14 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 	switch a.Kind {
 	case perron.Recount:
 		n, err := strconv.Atoi(strings.TrimSpace(form.Get("vehicles")))
-		if err != nil || n < 0 || n > maxVehicles {
-			return wrong("staff.badnumber", "Max", maxVehicles)
+		if err != nil || n < 0 || n > site.MaxRecount() {
+			return wrong("staff.badnumber", "Max", site.MaxRecount())
 		}
 		a.Vehicles = n
 	case perron.Close, perron.Announce:
 		text, id := s.readText(form.Get("ready"), form.Get("nl"), form.Get("en"), a.Kind)
 		if id != "" {
-			return wrong(id, "Max", maxText)
+			return wrong(id, "Max", perron.MaxActionText)
 		}
 		a.Text = text
 		if p, ok := site.Hours.NextDay(v.Now); ok && a.Kind == perron.Close && form.Get("until") != untilReopened {
@@ -154,7 +146,7 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 		}
 	case perron.Reopen, perron.Withdraw:
 	case perron.Undo:
-		recent, err := s.actions(r.Context(), site.ID, v.Now, undoFor+undoGrace)
+		recent, err := s.actions(r.Context(), site.ID, v.Now, perron.UndoFor+perron.UndoGrace)
 		if err != nil {
 			return a, err
 		}
@@ -164,7 +156,7 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 				return a, nil
 			}
 		}
-		return wrong("staff.toolate")
+		return wrong("staff.toolate", "Seconds", perron.UndoFor.Seconds())
 	default:
 		return a, errNotFound
 	}
@@ -177,7 +169,7 @@ func (s *server) readText(ready, nl, en string, kind perron.ActionKind) (text ma
 	text = make(map[string]string)
 	for tag, own := range map[string]string{"nl": nl, "en": en} {
 		own = strings.Join(strings.Fields(own), " ")
-		if len([]rune(own)) > maxText {
+		if len([]rune(own)) > perron.MaxActionText {
 			return nil, "staff.toolong"
 		}
 		if own != "" {

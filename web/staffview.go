@@ -60,8 +60,9 @@ type staffCard struct {
 	Gates    []gateRow
 	Belief   *beliefView
 	Gateways []gatewayRow
-	Believed string // the number that the keypad starts from
-	Max      int
+	Believed string   // the number that the keypad starts from
+	Max      int      // the highest recount
+	MaxText  int      // characters of a reason or notice
 	Closed   string   // by staff, until when; empty when it is not
 	Untils   []option // until when it can be closed
 	Reasons  []option
@@ -75,7 +76,7 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 	b := &s.busyness
 	c := staffCard{
 		ID: s.site.ID, Name: s.site.Name, stateView: viewState(w, b, now), Notice: viewNotice(w, b.Notice, now),
-		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: maxVehicles,
+		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: s.site.MaxRecount(), MaxText: perron.MaxActionText,
 		Reasons: readyOptions(w, perron.Close), Notices: readyOptions(w, perron.Announce),
 	}
 	if p, ok := s.site.Hours.NextDay(now); ok {
@@ -274,7 +275,7 @@ func viewLog(w *words, sites map[string]*perron.Site, actions []perron.Action, n
 		r := logRow{ID: a.ID, Site: a.Site, When: logTime(w, a.At, now), Who: a.By, What: sayAction(w, name, &a)}
 		if a.Kind != perron.Undo {
 			r.Undone = !effective[a.ID]
-			if left := undoFor - now.Sub(a.At); effective[a.ID] && left > 0 {
+			if left := perron.UndoFor - now.Sub(a.At); effective[a.ID] && left > 0 {
 				r.Undo = int(math.Ceil(left.Seconds()))
 			}
 		}

@@ -41,13 +41,13 @@ type ActionRequest struct {
 	// Text Reason or notice by language, nl and en; at most 500 characters each
 	Text map[string]string `json:"text,omitempty"`
 
-	// Undoes The id of the action to undo
+	// Undoes The id of the action to undo, which has to be done within 60 seconds
 	Undoes string `json:"undoes,omitempty"`
 
 	// UntilReopened For close: until somebody reopens, and not only until the yard opens on its next day
 	UntilReopened bool `json:"untilReopened,omitempty"`
 
-	// Vehicles For recount
+	// Vehicles For recount; at most 10 a bay of the yard and 100 more
 	Vehicles *int `json:"vehicles,omitempty"`
 }
 
