@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// DriverModbus asks devices that count by themselves.
+const DriverModbus Driver = "modbus"
+
 // Modbus is what is asked over Modbus: devices that count by themselves.
 type Modbus struct {
 	// The serial lines, and the devices and converters in the network.

@@ -10,6 +10,9 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
+// DriverReplay plays a recording.
+const DriverReplay Driver = "replay"
+
 // Replay is a recording of passages: a CSV file with a line of column names.
 //
 // What a line means is said in one of three ways: sensor and kind each from a
@@ -42,6 +45,8 @@ func (r *Replay) setDefaults() {
 	r.Time.Zone = "Europe/Amsterdam"
 	r.Time.Layout = time.DateTime
 }
+
+func (r *Replay) files() []*string { return []*string{&r.File} }
 
 // A Shift says what becomes of recorded times.
 type Shift string

@@ -6,10 +6,12 @@
 //	   └──── ready-made events ─────────┴──▶ outbox ──▶ publisher ──▶ broker
 //	                                           ▲────── acks ───────────┘
 //
-// The sources are in packages of their own: gateway/gpio, gateway/replay and
-// gateway/simulated. The device's clock, its broker link and its sources are
-// passed in, so that the demo runs three gateways in one process, on a clock of
-// its own.
+// A source comes from a driver, which is a package below this one: gpio, modbus,
+// replay, simulated. What a driver may do beside delivering is in abilities.go;
+// the table in cmd/perron-gateway says which drivers there are, and
+// docs/add-a-driver.md how there come to be more. The device's clock, its broker
+// link and its source are passed in, so that the demo runs three gateways in one
+// process, on a clock of its own.
 package gateway
 
 import (
@@ -33,18 +35,11 @@ import (
 
 // A Source is where edges or events come from. Run delivers them to the sink
 // until ctx ends, or until there are no more: then it returns nil and the
-// gateway goes on sending what it has. Any other error ends the gateway.
+// gateway goes on sending what it has. Any other error ends the gateway. Run is
+// called once, and returns only when its goroutines have.
 //
-// A source of ready-made events may have a method Sensors() []string that names
-// the sensors they will be from, so that the status has them from the start.
-//
-// A source whose edges may wait somewhere, in the kernel for instance, has a
-// method Settle(ctx context.Context) that returns once the sink has every edge
-// that there was when it was called. Until then nothing is taken for not having
-// happened. Such a source hands over what waits there before its Run returns.
-//
-// A source that has to open something first may have a method Opened() <-chan
-// struct{}: the gateway is not ready before that is closed.
+// A source may have more abilities: [SensorLister], [Settler], [Opener],
+// [Checker], [Examiner].
 type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
@@ -169,8 +164,8 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if named, ok := cfg.Source.(interface{ Sensors() []string }); ok {
-		for _, id := range named.Sensors() {
+	if lister, ok := cfg.Source.(SensorLister); ok {
+		for _, id := range lister.Sensors() {
 			machine.Expect(id)
 		}
 	}
@@ -187,8 +182,8 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	}
 	g.sink = newSink(machine, box, cfg.Now, g.times, log, g.metrics)
 	g.sink.recall(filepath.Join(cfg.DataDir, HabitsFile))
-	if waits, ok := cfg.Source.(interface{ Settle(ctx context.Context) }); ok {
-		g.sink.settle = waits.Settle
+	if settler, ok := cfg.Source.(Settler); ok {
+		g.sink.settle = settler.Settle
 	}
 	g.pub = newPublisher(&g.cfg, box, log, g.metrics)
 	g.status = newReporter(&g.cfg, box, g.sink, g.times, &g.pub.rival, log)
@@ -261,9 +256,9 @@ func (g *Gateway) Idle() bool { return g.sink.done() && g.box.State().Waiting ==
 
 // begin closes ready when the gateway counts.
 func (g *Gateway) begin(ctx context.Context) {
-	if opens, ok := g.cfg.Source.(interface{ Opened() <-chan struct{} }); ok {
+	if opener, ok := g.cfg.Source.(Opener); ok {
 		select {
-		case <-opens.Opened():
+		case <-opener.Opened():
 		case <-ctx.Done():
 			return
 		}

@@ -55,7 +55,7 @@ func (c *runCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		cfg.Source = misdated{p.source, wrong}
+		cfg.Source = gateway.Through(p.source, func(s gateway.Sink) gateway.Sink { return misdatedSink{s, wrong} })
 		cfg.ReadClock, cfg.Boot = wrong.Read, wrong.BootID()
 	case p.ownTimes:
 		cfg.ClockSynced = clock.KernelSynced
@@ -103,16 +103,7 @@ func (c *runCmd) Run(e *env) error {
 	return nil
 }
 
-// misdated is a source whose times are those of a clock that is wrong.
-type misdated struct {
-	gateway.Source
-	clock *clock.Pretended
-}
-
-func (m misdated) Run(ctx context.Context, s gateway.Sink) error {
-	return m.Source.Run(ctx, misdatedSink{s, m.clock})
-}
-
+// misdatedSink takes times of a clock that is wrong.
 type misdatedSink struct {
 	gateway.Sink
 	clock *clock.Pretended

@@ -20,8 +20,6 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/clock"
-	"github.com/perrondrukte/perrondrukte/gateway/gpio"
-	"github.com/perrondrukte/perrondrukte/gateway/modbus"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -33,8 +31,6 @@ type selftestCmd struct {
 // What is fit, and what is just good to know.
 const (
 	linkPatience = 10 * time.Second
-	// chatters is how many edges a second no vehicle makes.
-	chatters = 10
 	// slowSync is how long a write may take that has to be on the disk. More is a
 	// card that is worn out, or none for this use.
 	slowSync = 500 * time.Millisecond
@@ -65,6 +61,19 @@ func (r *report) head(what string) {
 }
 func (r *report) ok(format string, args ...any)   { r.line("ok", format, args...) }
 func (r *report) note(format string, args ...any) { r.line("note", format, args...) }
+
+// finding says what the examination of a driver found.
+func (r *report) finding(f gateway.Finding) {
+	switch f.Grade {
+	case gateway.Good:
+		r.ok("%s", f.Text)
+	case gateway.Note:
+		r.note("%s", f.Text)
+	default:
+		r.wrong("%s", f.Text)
+	}
+}
+
 func (r *report) wrong(format string, args ...any) {
 	r.bad++
 	r.line("WRONG", format, args...)
@@ -130,95 +139,14 @@ func (c *selftestCmd) wiring(ctx context.Context, r *report, g *config.Gateway, 
 			}
 		}
 	}
-	if m, ok := p.source.(*modbus.Source); ok {
-		if service != nil {
-			r.note("the running gateway asks the counters; to ask them from here, stop it first")
-			for _, s := range service.Sensors {
-				if s.Health == perron.SensorOK {
-					r.ok("sensor %s: the running gateway counted %d in and %d out since its start", s.Sensor, s.In, s.Out)
-				}
-			}
-			return
-		}
-		for _, f := range m.Examine(ctx, c.For) {
-			sayCounter(r, f, c.For)
-		}
+	examiner, ok := p.source.(gateway.Examiner)
+	if !ok {
+		r.note("the driver %s has no wiring to test; perron-gateway watch shows what it sees", g.Source.Driver)
 		return
 	}
-	if len(p.pins) == 0 {
-		r.note("the driver %s has no pins to test; perron-gateway watch shows what it sees", g.Source.Driver)
-		return
+	for _, f := range examiner.Examine(ctx, c.For, service) {
+		r.finding(f)
 	}
-	for _, f := range gpio.Examine(ctx, p.pins, c.For) {
-		sayInput(r, f, c.For, service)
-	}
-}
-
-// sayCounter says what was found of a counter in a while.
-func sayCounter(r *report, f modbus.Finding, d time.Duration) {
-	table := "holding"
-	if f.Input {
-		table = "input"
-	}
-	name := fmt.Sprintf("sensor %s, %s: unit %d, %s register %d on %s", f.Sensor, f.Kind, f.Unit, table, f.Address, f.Bus)
-	switch {
-	case f.Err != nil && f.Hint != "":
-		r.wrong("%s: %v; look at %s", name, f.Err, f.Hint)
-	case f.Err != nil:
-		r.wrong("%s: %v", name, f.Err)
-	case float64(f.Counted) > chatters*d.Seconds():
-		r.wrong("%s: went from %d to %d in %s, which no gate does: another register, the halves in the wrong order (first), or a contact that chatters",
-			name, f.Value-f.Counted, f.Value, d)
-	default:
-		r.ok("%s: shows %d, counted %d in %s, answers in %s", name, f.Value, f.Counted, d, short(f.Took))
-	}
-}
-
-// sayInput says what was found of an input in a while.
-func sayInput(r *report, f gpio.Finding, d time.Duration, service *gateway.View) {
-	name := fmt.Sprintf("input %s (%s)", f.ID, f.Pin)
-	level := "free"
-	if f.Active {
-		level = "ACTIVE: a vehicle is there, or active: high and low are mixed up"
-	}
-	switch {
-	case f.Busy && service != nil:
-		busyInput(r, name, f.ID, service)
-	case f.Busy:
-		owner := f.Owner
-		if owner == "" {
-			owner = "something"
-		}
-		r.wrong("%s: is in use by %s, which shows nothing of itself; if that is the gateway, it is of an older version or of another configuration", name, owner)
-	case f.Err != nil:
-		r.wrong("%s: %v", name, f.Err)
-	case f.Lost > 0 || float64(f.Edges) > chatters*d.Seconds():
-		r.wrong("%s: chatters: %d edges in %s, and %d lost; a loose contact, or a cable without a shield", name, f.Edges, d, f.Lost)
-	case !f.PullSet:
-		r.wrong("%s: the kernel has not set the pull %s that was asked for", name, f.Pull)
-	default:
-		r.ok("%s on %s: present, pull %s, now %s, %d edges in %s", name, f.Chip, f.Pull, level, f.Edges, d)
-	}
-}
-
-// busyInput says of an input that the service has what the service says of it.
-func busyInput(r *report, name, id string, service *gateway.View) {
-	for _, in := range service.Inputs {
-		if in.Input != id {
-			continue
-		}
-		level := "free"
-		switch {
-		case in.Fault:
-			r.wrong("%s: the running gateway has it, and cannot read it", name)
-			return
-		case in.Active:
-			level = "ACTIVE for " + span(service.Now.Sub(in.Since))
-		}
-		r.ok("%s: the running gateway has it: now %s, %d edges since its start", name, level, in.Edges)
-		return
-	}
-	r.wrong("%s: is in use, but the running gateway does not know it: it runs with another configuration", name)
 }
 
 func testClock(r *report, p parts) {

@@ -21,10 +21,6 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
-	"github.com/perrondrukte/perrondrukte/gateway/gpio"
-	"github.com/perrondrukte/perrondrukte/gateway/modbus"
-	"github.com/perrondrukte/perrondrukte/gateway/pulse"
-	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // selftest runs the program and returns what it says, and its exit status.
@@ -162,39 +158,16 @@ sensors: [{id: main-in, type: pulse, input: a, direction: in}]
 	})
 }
 
-// What is said of inputs and clock, which are not there to be tried.
+// What is said of what is not there to be tried.
 func TestSelftestWords(t *testing.T) {
-	in := gpio.Input{ID: "a", Pin: "GPIO17", Pull: gpio.PullUp}
-	service := &gateway.View{Inputs: []pulse.Level{{Input: "a", Known: true, Edges: 12}, {Input: "b", Fault: true}}}
 	yes, no := true, false
-	b := in
-	b.ID = "b"
-	other := in
-	other.ID = "c"
-	counter := modbus.Finding{Counter: modbus.Counter{Sensor: "main", Kind: perron.In, Unit: 3, Address: 12, Bits: 32}, Bus: "rtu:///dev/ttyUSB0", Value: 5123, Counted: 2, Took: 4 * time.Millisecond}
-	mute, wild := counter, counter
-	mute.Err, mute.Hint = errors.New("request timed out"), "the unit's number"
-	wild.Value, wild.Counted = 70_659, 65_536
 	for _, c := range []struct {
 		say  func(*report)
 		want string
 	}{
-		{func(r *report) { sayCounter(r, counter, time.Second) }, "ok    sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: shows 5123, counted 2 in 1s, answers in 4 ms"},
-		{func(r *report) { sayCounter(r, mute, time.Second) }, "WRONG sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: request timed out; look at the unit's number"},
-		{func(r *report) { sayCounter(r, wild, time.Second) }, "WRONG sensor main, in: unit 3, holding register 12 on rtu:///dev/ttyUSB0: went from 5123 to 70659 in 1s, which no gate does"},
-		{func(r *report) {
-			sayInput(r, gpio.Finding{Input: in, Chip: "/dev/gpiochip0", PullSet: true, Edges: 2}, time.Second, nil)
-		}, "ok    input a (GPIO17) on /dev/gpiochip0: present, pull up, now free, 2 edges in 1s"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: in, PullSet: true, Active: true}, time.Second, nil) }, "now ACTIVE: a vehicle is there"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: in, PullSet: true, Edges: 50}, time.Second, nil) }, "WRONG input a (GPIO17): chatters: 50 edges"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: in}, time.Second, nil) }, "WRONG input a (GPIO17): the kernel has not set the pull up"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: in, Err: errors.New("no pin")}, time.Second, nil) }, "WRONG input a (GPIO17): no pin"},
-		{func(r *report) {
-			sayInput(r, gpio.Finding{Input: in, Busy: true, Owner: "spi0"}, time.Second, nil)
-		}, "WRONG input a (GPIO17): is in use by spi0"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: in, Busy: true}, time.Second, service) }, "ok    input a (GPIO17): the running gateway has it: now free, 12 edges"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: b, Busy: true}, time.Second, service) }, "WRONG input b (GPIO17): the running gateway has it, and cannot read it"},
-		{func(r *report) { sayInput(r, gpio.Finding{Input: other, Busy: true}, time.Second, service) }, "WRONG input c (GPIO17): is in use, but the running gateway does not know it"},
+		{func(r *report) { r.finding(gateway.Finding{Grade: gateway.Good, Text: "input a: 100 % well"}) }, "ok    input a: 100 % well"},
+		{func(r *report) { r.finding(gateway.Finding{Grade: gateway.Note, Text: "somebody else asks"}) }, "note  somebody else asks"},
+		{func(r *report) { r.finding(gateway.Finding{Grade: gateway.Wrong, Text: "input a: no pin"}) }, "WRONG input a: no pin"},
 		{func(r *report) { sayClock(r, &yes, 3*time.Millisecond, true, false) }, "ok    synchronised, at most 3 ms off"},
 		{func(r *report) { sayClock(r, &no, 16*time.Second, true, false) }, "WRONG it is not synchronised"},
 		{func(r *report) { sayClock(r, &no, 16*time.Second, true, true) }, "note  it is not synchronised, but"},

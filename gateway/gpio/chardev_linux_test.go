@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/perrondrukte/perrondrukte/gateway"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 )
 
@@ -302,17 +304,24 @@ func TestExamine(t *testing.T) {
 		a.edge(t, i+1, 0, i%2 == 0)
 	}
 	a.edge(t, 25, 0, false)
-	f := Finding{}
+	f := look{}
 	f.watch(t.Context(), a.line, time.Millisecond)
-	if f.Err != nil || f.Edges != 22 || f.Lost != 3 || f.Active {
+	if f.err != nil || f.edges != 22 || f.lost != 3 || f.active {
 		t.Errorf("found %+v", f)
 	}
 	if _, err := os.Stat("/dev/gpiochip0"); err == nil {
 		return // this machine has pins
 	}
-	got := Examine(t.Context(), []Input{{ID: "a", Pin: "GPIO17", Pull: PullUp}, {ID: "b", Pin: "GPIO27", Pull: PullUp}}, time.Hour)
+	s, err := New([]Input{{ID: "a", Pin: "GPIO17", Pull: PullUp}, {ID: "b", Pin: "GPIO27", Pull: PullUp}}, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.Examine(t.Context(), time.Hour, nil)
+	if len(got) != 2 {
+		t.Fatalf("found %v", got)
+	}
 	for _, f := range got {
-		if f.Err == nil || f.Busy || !strings.Contains(f.Err.Error(), "gpiochip") {
+		if f.Grade != gateway.Wrong || !strings.Contains(f.Text, "gpiochip") {
 			t.Errorf("without chips: %+v", f)
 		}
 	}

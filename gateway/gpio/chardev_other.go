@@ -24,4 +24,4 @@ func readLines(context.Context, []*line, gateway.Sink, func() time.Time, *doorbe
 
 func pullIs(*pin) bool { return false }
 
-func (f *Finding) watch(context.Context, *line, time.Duration) {}
+func (l *look) watch(context.Context, *line, time.Duration) {}

@@ -30,28 +30,28 @@ func pullIs(p *pin) bool {
 }
 
 // watch counts what a line does.
-func (f *Finding) watch(ctx context.Context, l *line, d time.Duration) {
-	if f.Active, f.Err = l.level(); f.Err != nil {
+func (l *look) watch(ctx context.Context, on *line, d time.Duration) {
+	if l.active, l.err = on.level(); l.err != nil {
 		return
 	}
-	l.active = f.Active
+	on.active = l.active
 	buf := make([]unix.GPIOV2LineEvent, 64)
 	var batch []arrived
 	for end := time.Now().Add(d); ; {
-		if batch, f.Err = l.drain(batch[:0], buf); f.Err != nil {
+		if batch, l.err = on.drain(batch[:0], buf); l.err != nil {
 			return
 		}
 		for _, a := range batch {
-			f.Edges++
-			f.Lost += int(a.lost)
-			f.Active = a.active
+			l.edges++
+			l.lost += int(a.lost)
+			l.active = a.active
 		}
 		left := time.Until(end)
 		if left <= 0 || ctx.Err() != nil {
 			return
 		}
 		// 50 ms at most, so that the end of ctx is noticed.
-		fds := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(on.fd), Events: unix.POLLIN}}
 		_, _ = unix.Poll(fds, int(min(left, 50*time.Millisecond)/time.Millisecond)+1) // an interruption is looked into
 	}
 }

@@ -54,7 +54,7 @@ type Input struct {
 	Debounce  time.Duration
 }
 
-// Source reads inputs. It implements gateway.Source.
+// Source reads inputs.
 type Source struct {
 	inputs []Input
 	now    func() time.Time
@@ -63,7 +63,12 @@ type Source struct {
 	opened chan struct{}
 }
 
-var _ gateway.Source = (*Source)(nil)
+var (
+	_ gateway.Source   = (*Source)(nil)
+	_ gateway.Settler  = (*Source)(nil)
+	_ gateway.Opener   = (*Source)(nil)
+	_ gateway.Examiner = (*Source)(nil)
+)
 
 // New makes a source; the pins are opened by Run. The times of edges have
 // now's monotonic reading, if it has one.

@@ -99,13 +99,17 @@ func (c *Counter) register() string {
 // into one status.
 const MaxCounters = 64
 
-// Source asks counters. It implements gateway.Source.
+// Source asks counters.
 type Source struct {
 	buses []*bus
 	book  *book
 }
 
-var _ gateway.Source = (*Source)(nil)
+var (
+	_ gateway.Source       = (*Source)(nil)
+	_ gateway.SensorLister = (*Source)(nil)
+	_ gateway.Examiner     = (*Source)(nil)
+)
 
 // New checks the configuration; Run connects. The times of passages are now's
 // and have its monotonic reading, if it has one. Synced says whether the clock

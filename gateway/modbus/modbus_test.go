@@ -465,10 +465,10 @@ func TestExamine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := make(chan []Finding)
-	go func() { found <- s.Examine(t.Context(), 300*time.Millisecond) }()
+	found := make(chan []answer)
+	go func() { found <- s.buses[0].examine(t.Context(), 300*time.Millisecond) }()
 	added := uint64(0)
-	var got []Finding
+	var got []answer
 	for got == nil {
 		select {
 		case got = <-found:
@@ -480,16 +480,16 @@ func TestExamine(t *testing.T) {
 		}
 	}
 	for _, f := range got[:2] {
-		if f.Err != nil || f.Counted == 0 || f.Counted > added || f.Took <= 0 {
+		if f.err != nil || f.counted == 0 || f.counted > added || f.took <= 0 {
 			t.Errorf("%s: %+v of %d", f.Sensor, f, added)
 		}
 	}
-	if v := got[0].Value; v <= 65530 || v > 65530+added {
+	if v := got[0].value; v <= 65530 || v > 65530+added {
 		t.Errorf("shows %d", v)
 	}
 	for i, want := range []string{"the address", "the unit's number"} {
-		if f := got[2+i]; f.Err == nil || !strings.HasPrefix(f.Hint, want) {
-			t.Errorf("%s: %v, hint %q", f.Sensor, f.Err, f.Hint)
+		if f := got[2+i]; f.err == nil || !strings.HasPrefix(f.hint, want) {
+			t.Errorf("%s: %v, hint %q", f.Sensor, f.err, f.hint)
 		}
 	}
 }

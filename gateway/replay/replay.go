@@ -90,7 +90,7 @@ type Counts struct {
 // A Count is one column with a number of passages.
 type Count struct{ Column, Sensor string }
 
-// Source plays a recording. It implements gateway.Source.
+// Source plays a recording.
 type Source struct {
 	cfg  Config
 	cols *columns
@@ -98,7 +98,11 @@ type Source struct {
 	log  *slog.Logger
 }
 
-var _ gateway.Source = (*Source)(nil)
+var (
+	_ gateway.Source       = (*Source)(nil)
+	_ gateway.SensorLister = (*Source)(nil)
+	_ gateway.Checker      = (*Source)(nil)
+)
 
 // New checks the configuration; the file is opened by Run.
 func New(cfg Config, now func() time.Time, log *slog.Logger) (*Source, error) {
@@ -224,21 +228,21 @@ func (s *Source) Sensors() []string {
 	return slices.Compact(ids)
 }
 
-// Check reads the whole file and returns what Run would refuse, with the
-// number of events that it holds.
-func (s *Source) Check(ctx context.Context) (events int, err error) {
+// Check reads the whole file and returns what Run would refuse: nothing, where
+// broken lines are skipped.
+func (s *Source) Check(ctx context.Context) error {
+	if !s.cfg.Refuse {
+		return nil
+	}
 	f, err := os.Open(s.cfg.File)
 	if err != nil {
-		return 0, fmt.Errorf("replay: %w", err)
+		return fmt.Errorf("replay: %w", err)
 	}
 	defer f.Close()
 	t := newTally(s.log, true)
-	err = s.scan(ctx, f, t, func(ev []perron.Event, _ *lines) error {
-		events += len(ev)
-		return nil
-	})
+	err = s.scan(ctx, f, t, func([]perron.Event, *lines) error { return nil })
 	if err = errors.Join(err, t.refusal()); err != nil {
-		return events, fmt.Errorf("replay %s: %w", s.cfg.File, err)
+		return fmt.Errorf("replay %s: %w", s.cfg.File, err)
 	}
-	return events, nil
+	return nil
 }

@@ -180,7 +180,7 @@ func TestLines(t *testing.T) {
 					t.Errorf("%q is missing in\n%v", want, err)
 				}
 			}
-			if _, checked := source(t, c.cfg).Check(t.Context()); checked == nil {
+			if checked := source(t, c.cfg).Check(t.Context()); checked == nil {
 				t.Error("Check finds nothing wrong")
 			}
 		})

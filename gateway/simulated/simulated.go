@@ -47,7 +47,7 @@ func Wire(in, out, presences []string) ([]pulse.Input, []pulse.Sensor) {
 	return inputs, sensors
 }
 
-// Source makes the edges. It implements gateway.Source.
+// Source makes the edges.
 type Source struct {
 	day     func(perron.Date) []perron.Event
 	sensors map[string]pulse.Sensor
