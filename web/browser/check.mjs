@@ -65,6 +65,7 @@ async function fits(page) {
 
 // Every page in every scenario: no findings, no foreign request, no error.
 const looks = [
+  { width: 320, dark: false, lang: "nl", scripts: true },
   { width: 360, dark: false, lang: "nl", scripts: true },
   { width: 360, dark: true, lang: "en", scripts: true },
   { width: 768, dark: false, lang: "en", scripts: false },
