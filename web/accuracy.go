@@ -47,6 +47,7 @@ type bandChart struct {
 	Marks        []bandMark
 	Ticks        []tick
 	Grid         []gridLine
+	Scale        edge // where the numbers of the grid stand
 	Came         bool // dots occur
 }
 
@@ -245,13 +246,13 @@ func (c *bandChart) draw(w *words, from, to time.Time, slots []perron.Slot, of f
 	for v := step; v <= top; v += step {
 		c.Grid = append(c.Grid, gridLine{percent(y(v)), w.Number(int(v))})
 	}
-	span := to.Sub(from).Seconds()
-	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
-	c.Ticks = ticks(w, from, to, x)
+	axis := timeAxis{from, to, w.run}
+	c.Scale = axis.end()
+	c.Ticks = ticks(axis)
 	for i := range slots {
 		s := &slots[i]
 		v := of(s)
-		x0, x1 := x(s.Start), x(s.Start.Add(time.Duration(s.Minutes)*time.Minute))
+		x0, x1 := axis.between(s.Start, s.Start.Add(time.Duration(s.Minutes)*time.Minute))
 		m := bandMark{
 			X: percent(x0 + 0.15), W: percent(x1 - x0 - 0.3),
 			Y: percent(y(v.High)), H: percent(math.Max(0.8, y(v.Low)-y(v.High))), Mid: percent(y(v.Mid)),

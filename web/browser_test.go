@@ -17,6 +17,18 @@ const chromium = "/usr/bin/chromium"
 // at accessibility, weight, keyboard, live changes and security policy, and
 // leaves pictures in browser/shots. With SHOTS=all it takes them of everything.
 func TestBrowser(t *testing.T) {
+	urls := make(map[string]string)
+	for _, s := range scenarios() {
+		srv := httptest.NewServer(newHandler(t, s, &fakeAuth{}))
+		defer srv.Close()
+		urls[s.name] = srv.URL
+	}
+	inBrowser(t, "browser/check.mjs", map[string]any{"urls": urls, "shots": os.Getenv("SHOTS")})
+}
+
+// inBrowser runs a script that drives chromium, and fails with what it says.
+func inBrowser(t *testing.T, script string, args map[string]any) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("browser test left out: -short")
 	}
@@ -32,22 +44,17 @@ func TestBrowser(t *testing.T) {
 	need("node_modules/playwright-core", "run npm ci in web/")
 	need("dist/site.js", "run npm run build in web/")
 
-	urls := make(map[string]string)
-	for _, s := range scenarios() {
-		srv := httptest.NewServer(newHandler(t, s, &fakeAuth{}))
-		defer srv.Close()
-		urls[s.name] = srv.URL
-	}
-	arg, err := json.Marshal(map[string]any{"chromium": chromium, "urls": urls, "shots": os.Getenv("SHOTS")})
+	args["chromium"] = chromium
+	arg, err := json.Marshal(args)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "browser/check.mjs", string(arg))
+	cmd := exec.CommandContext(ctx, "node", script, string(arg))
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Fatalf("browser/check.mjs: %v", err)
+		t.Fatalf("%s: %v", script, err)
 	}
 }

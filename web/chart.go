@@ -52,6 +52,8 @@ type dayChart struct {
 	Ticks      []tick
 	Grid       []gridLine
 	Rows       []row
+	Run        direction
+	Scale      edge   // where the numbers of the scale stand
 	Now        string // x of the now mark, empty when it is not in the chart
 	NowIndex   int    // the bar of now, or the one before it, or the first one
 	Summary    string
@@ -63,6 +65,59 @@ type dayChart struct {
 }
 
 type gridLine struct{ Y, Label string }
+
+// A timeAxis places times along the width of a chart, in percent from its left
+// edge. Time runs from left to right, or the other way.
+type timeAxis struct {
+	from, to time.Time
+	run      direction
+}
+
+func (a timeAxis) x(t time.Time) float64 {
+	x := 100 * t.Sub(a.from).Seconds() / a.to.Sub(a.from).Seconds()
+	if a.run == rtl {
+		return 100 - x
+	}
+	return x
+}
+
+// between are the edges of a stretch of time.
+func (a timeAxis) between(from, to time.Time) (left, right float64) {
+	left, right = a.x(from), a.x(to)
+	return min(left, right), max(left, right)
+}
+
+// An edge is a side of a chart at which text stands, as attributes of SVG.
+type edge struct{ X, Anchor string }
+
+var leftEdge, rightEdge = edge{"0", "start"}, edge{"100%", "end"}
+
+func (a timeAxis) start() edge {
+	if a.run == rtl {
+		return rightEdge
+	}
+	return leftEdge
+}
+
+func (a timeAxis) end() edge {
+	if a.run == rtl {
+		return leftEdge
+	}
+	return rightEdge
+}
+
+// nowRoom is the last part of a day in which the word at the now mark would lie
+// over the numbers at the end of the axis, on a phone of 320 px.
+const nowRoom = 0.15
+
+// scale is the edge for the numbers of the scale: the end of the axis, where
+// expected waits are low, or its start when now is near the end.
+func (a timeAxis) scale(now time.Time) edge {
+	if now.Before(a.to) && a.to.Sub(now).Seconds() < nowRoom*a.to.Sub(a.from).Seconds() {
+		return a.start()
+	}
+	return a.end()
+}
 
 // height is how tall a bar is for a wait in minutes, 0 to 1. Waits stand on a
 // square-root scale against an hour, so that the difference between 5 and 15
@@ -178,15 +233,15 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 		return c
 	}
 	from, to := window(periods)
-	span := to.Sub(from).Seconds()
-	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
+	axis := timeAxis{from, to, w.run}
+	c.Run, c.Scale = w.run, axis.scale(now)
 	c.From, c.To = w.Clock(from), w.Clock(to)
-	c.Ticks = ticks(w, from, to, x)
+	c.Ticks = ticks(axis)
 	for _, m := range []int{5, 15, 30, 60} {
 		c.Grid = append(c.Grid, gridLine{percent(yOf(math.Sqrt(float64(m) / 60))), strconv.Itoa(m)})
 	}
 	if now.After(from) && now.Before(to) {
-		c.Now = percent(x(now))
+		c.Now = percent(axis.x(now))
 	}
 	var slots []perron.Slot
 	if f != nil {
@@ -202,7 +257,7 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 		}
 		class, word := kindOf(s, now)
 		shown = append(shown, *s)
-		c.Bars = append(c.Bars, newBar(s, class, x(s.Start), x(end), site.Bays))
+		c.Bars = append(c.Bars, newBar(s, class, axis, s.Start, end, site.Bays))
 		c.Rows = append(c.Rows, newRow(w, s, class, word))
 		c.Bands = c.Bands || c.Bars[len(c.Bars)-1].BandH != ""
 		if !seen[word] {
@@ -222,13 +277,14 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 // bandFrom cannot be seen.
 const bandFrom = 0.03
 
-func newBar(s *perron.Slot, class string, x0, x1 float64, bays int) bar {
+func newBar(s *perron.Slot, class string, axis timeAxis, from, to time.Time, bays int) bar {
 	h := height(s, s.Wait.Mid, bays)
 	if class == "u" || class == "n" {
 		h = 0.12
 	}
-	gap := (x1 - x0) * 0.14
-	b := bar{X: percent(x0 + gap), W: percent(x1 - x0 - 2*gap), Class: class}
+	left, right := axis.between(from, to)
+	gap := (right - left) * 0.14
+	b := bar{X: percent(left + gap), W: percent(right - left - 2*gap), Class: class}
 	if class == "e" || class == "t" {
 		low, high := min(h, height(s, s.Wait.Low, bays)), max(h, height(s, s.Wait.High, bays))
 		if s.Wait.High >= 5 && high-low >= bandFrom {
@@ -266,15 +322,15 @@ func newRow(w *words, s *perron.Slot, class, word string) row {
 
 // ticks label the full hours; in a wide chart every hour, in a narrow one
 // every other.
-func ticks(w *words, from, to time.Time, x func(time.Time) float64) []tick {
-	hours := int(to.Sub(from) / time.Hour)
+func ticks(axis timeAxis) []tick {
+	hours := int(axis.to.Sub(axis.from) / time.Hour)
 	step := 1
 	if hours > 14 {
 		step = 3
 	}
 	var out []tick
 	for i := 0; i <= hours; i++ {
-		t := from.Add(time.Duration(i) * time.Hour)
+		t := axis.from.Add(time.Duration(i) * time.Hour)
 		if i%step != 0 {
 			continue
 		}
@@ -282,7 +338,7 @@ func ticks(w *words, from, to time.Time, x func(time.Time) float64) []tick {
 		if hour == 0 && i > 0 {
 			hour = 24
 		}
-		out = append(out, tick{X: percent(x(t)), Label: strconv.Itoa(hour), Minor: (i/step)%2 == 1})
+		out = append(out, tick{X: percent(axis.x(t)), Label: strconv.Itoa(hour), Minor: (i/step)%2 == 1})
 	}
 	return out
 }

@@ -211,7 +211,9 @@ func TestHeight(t *testing.T) {
 func TestBarShowsItsRange(t *testing.T) {
 	at := func(class string, low, mid, high float64) bar {
 		s := perron.Slot{Level: perron.Busy, Wait: perron.Interval{Low: low, Mid: mid, High: high}}
-		return newBar(&s, class, 0, 10, 24)
+		from := civil("2026-05-09 08:00")
+		axis := timeAxis{from, from.Add(10 * time.Hour), ltr}
+		return newBar(&s, class, axis, from, from.Add(time.Hour), 24)
 	}
 	y := func(minutes float64) string { return percent(yOf(math.Sqrt(minutes / 60))) }
 	if b := at("e", 10, 15, 30); b.BandY != y(30) || b.Top != y(15) || b.Y != y(10) || b.BandH != percent(88*(math.Sqrt(0.5)-math.Sqrt(10.0/60))) {

@@ -486,12 +486,17 @@ func (a *fakeAuth) cookie(r *http.Request, value string) {
 
 func newHandler(t testing.TB, s *scenario, auth *fakeAuth) http.Handler {
 	t.Helper()
-	h, err := New(Config{
+	return newTestServer(t, s, auth).routes()
+}
+
+func newTestServer(t testing.TB, s *scenario, auth *fakeAuth) *server {
+	t.Helper()
+	srv, err := newServer(Config{
 		Sites: s.sites, Live: s, History: s, Staff: s, Auth: auth, OnSite: s.onSite,
 		Now: func() time.Time { return s.now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Title: s.title,
 	})
 	if err != nil {
-		t.Fatalf("New: %v", err)
+		t.Fatalf("newServer: %v", err)
 	}
-	return h
+	return srv
 }

@@ -48,7 +48,7 @@ func (w *words) spans(spans []perron.Span) string {
 	for _, s := range spans {
 		parts = append(parts, w.TimeOfDay(s.Open)+"–"+w.TimeOfDay(s.Close))
 	}
-	return strings.Join(parts, " "+w.T("perron.and")+" ")
+	return w.figures(strings.Join(parts, " "+w.T("perron.and")+" "))
 }
 
 // specialDays lists the coming holidays and exceptions whose hours differ from

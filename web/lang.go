@@ -42,8 +42,13 @@ func loadLanguages() (*languages, error) {
 		if err := json.Unmarshal(raw, &tree); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		supported = append(supported, language.MustParse(tag))
-		l.words[tag] = &words{tag: tag, local: i18n.NewLocalizer(bundle, tag), script: forScript(tree)}
+		w := &words{tag: tag, local: i18n.NewLocalizer(bundle, tag), script: forScript(tree)}
+		parsed := language.MustParse(tag)
+		if w.dir, w.run, err = directions(parsed, tree); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		supported = append(supported, parsed)
+		l.words[tag] = w
 	}
 	l.matcher = language.NewMatcher(supported)
 	return l, nil

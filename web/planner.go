@@ -328,7 +328,7 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 		b.Days = append(b.Days, busyDay{
 			Day: capital(v.FullDate(t.Date)), Link: plannerLink(v, site, p, t.Date.String()), Holiday: holidayName(v.words, t.Date),
 			In: v.Number(t.In), Width: percent(100 * float64(t.In) / float64(totals[0].In)),
-			Peak: v.Clock(t.Hour) + "–" + v.Clock(t.Hour.Add(time.Hour)), Current: t.Date.String() == day,
+			Peak: v.figures(v.Clock(t.Hour) + "–" + v.Clock(t.Hour.Add(time.Hour))), Current: t.Date.String() == day,
 		})
 	}
 	return b
@@ -347,7 +347,7 @@ func viewCell(w *words, h *heatmap, d, hour int) heatCell {
 		c.Title = w.T("planner.cellnone", args...)
 		return c
 	case mean < 1:
-		c.Text = "< 1"
+		c.Text = w.figures("< 1")
 	default:
 		c.Text = w.Number(int(math.Round(mean)))
 	}
@@ -381,15 +381,14 @@ func viewCurve(w *words, d perron.Date, periods []perron.Period, counts []perron
 			}
 		}
 	}
-	span := to.Sub(from).Seconds()
-	x := func(t time.Time) float64 { return 100 * t.Sub(from).Seconds() / span }
+	axis := timeAxis{from, to, w.run}
 	top, at := 0, from
 	for t, n := range in {
 		if n > top || n == top && t.Before(at) {
 			top, at = n, t
 		}
 	}
-	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(w, from, to, x), from: from, to: to}
+	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(axis), from: from, to: to}
 	for t := from; t.Before(to); t = t.Add(15 * time.Minute) {
 		if in[t] == 0 && out[t] == 0 {
 			continue
@@ -397,8 +396,9 @@ func viewCurve(w *words, d perron.Date, periods []perron.Period, counts []perron
 		c.Rows = append(c.Rows, curveRow{Time: w.Clock(t), In: w.Number(in[t]), Out: w.Number(out[t])})
 		if in[t] > 0 {
 			h := float64(in[t]) / float64(top)
+			left, right := axis.between(t, t.Add(15*time.Minute))
 			c.Bars = append(c.Bars, bar{
-				X: percent(x(t) + 0.1), W: percent(x(t.Add(15*time.Minute)) - x(t) - 0.2),
+				X: percent(left + 0.1), W: percent(right - left - 0.2),
 				Y: percent(yOf(h)), H: percent(h * (100 - headroom)),
 			})
 		}

@@ -87,7 +87,7 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 			slices.Sort(waits)
 			half, nine := quantile(waits, 0.5), quantile(waits, 0.9)
 			halfOver, nineOver := beyond[d][h]*2 > len(waits), beyond[d][h]*10 > len(waits)
-			c := heatCell{Text: shortWait(half, halfOver), Small: shortWait(nine, nineOver)}
+			c := heatCell{Text: w.figures(shortWait(half, halfOver)), Small: w.figures(shortWait(nine, nineOver))}
 			args = append(args, "Half", w.waited("waits.half", half, halfOver), "Nine", w.waited("waits.nine", nine, nineOver))
 			c.Title = capital(w.T("waits.cell", args...))
 			if c.Small == c.Text {

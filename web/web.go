@@ -81,6 +81,14 @@ type server struct {
 
 // New returns the handler of all pages and their assets. It starts nothing.
 func New(c Config) (http.Handler, error) {
+	s, err := newServer(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.routes(), nil
+}
+
+func newServer(c Config) (*server, error) {
 	if c.Live == nil || c.History == nil || c.Staff == nil || c.Auth == nil {
 		return nil, errors.New("web: Live, History, Staff and Auth are required")
 	}
@@ -104,7 +112,7 @@ func New(c Config) (http.Handler, error) {
 	if s.pages, err = loadPages(); err != nil {
 		return nil, fmt.Errorf("load the templates: %w", err)
 	}
-	return s.routes(), nil
+	return s, nil
 }
 
 func (s *server) routes() http.Handler {

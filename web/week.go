@@ -17,6 +17,7 @@ type weekDay struct {
 	Reason  string // why it is closed, when it is a holiday or an exception
 	Times   string
 	Bars    []bar
+	Run     direction
 	From    string // labels of its axis
 	To      string
 	Summary string
@@ -78,7 +79,7 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date,
 	spans := site.Hours.On(d)
 	v := weekDay{
 		Short: w.ShortWeekday(d.Weekday()), Full: w.NearDay(d, today), Today: d == today,
-		Times: w.spans(spans), Cells: make(map[int]row),
+		Times: w.spans(spans), Cells: make(map[int]row), Run: w.run,
 		From: w.TimeOfDay(perron.TimeOfDay(first * 60)), To: w.TimeOfDay(perron.TimeOfDay(last * 60)),
 	}
 	if len(spans) == 0 {
@@ -96,7 +97,9 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date,
 		return v
 	}
 	var slots []perron.Slot
-	n := float64(last - first)
+	// A day of 24 hours as the clock counts them, so that all days share it.
+	at := func(hour int) time.Time { return time.Time{}.Add(time.Duration(hour) * time.Hour) }
+	axis := timeAxis{at(first), at(last), w.run}
 	for i := range f.Hours {
 		s := &f.Hours[i]
 		if perron.DateOf(s.Start) != d || s.Level == perron.Closed || !openWithin(&site.Hours, s) {
@@ -107,9 +110,8 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date,
 		}
 		hour := s.Start.In(perron.Amsterdam).Hour()
 		class, word := kindOf(s, now)
-		x := float64(hour-first) * 100 / n
 		slots = append(slots, *s)
-		v.Bars = append(v.Bars, newBar(s, class, x, x+100/n, site.Bays))
+		v.Bars = append(v.Bars, newBar(s, class, axis, at(hour), at(hour+1), site.Bays))
 		v.Cells[hour] = newRow(w, s, class, word)
 	}
 	v.Summary = summary(w, clip(slots, site.Hours.Periods(d)))

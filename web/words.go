@@ -16,20 +16,36 @@ type words struct {
 	tag    string
 	local  *i18n.Localizer
 	script map[string]any // the messages that the script uses as well
+	dir    direction      // of the text
+	run    direction      // of time in charts
 }
 
 // Lang is the language tag, "nl" or "en".
 func (w *words) Lang() string { return w.tag }
 
+// Dir is the direction of the text, as an attribute of HTML.
+func (w *words) Dir() string { return string(w.dir) }
+
+// Run is the direction of time in charts, as an attribute of HTML.
+func (w *words) Run() string { return string(w.run) }
+
+// figures keeps the order of the figures in a text of this language.
+func (w *words) figures(s string) string {
+	if w.dir != rtl {
+		return s
+	}
+	return isolateFigures(s, w.run)
+}
+
 // T is the message id; kv are pairs of a placeholder's name and its value. A
 // missing message is its own id, which TestWordsAreComplete refuses.
 func (w *words) T(id string, kv ...any) string {
-	return w.say(&i18n.LocalizeConfig{MessageID: id, TemplateData: pairs(kv)})
+	return w.say(&i18n.LocalizeConfig{MessageID: id, TemplateData: w.pairs(kv)})
 }
 
 // N is the message id in the form for count.
 func (w *words) N(id string, count int, kv ...any) string {
-	return w.say(&i18n.LocalizeConfig{MessageID: id, PluralCount: count, TemplateData: pairs(append(kv, "Count", w.Number(count)))})
+	return w.say(&i18n.LocalizeConfig{MessageID: id, PluralCount: count, TemplateData: w.pairs(append(kv, "Count", w.Number(count)))})
 }
 
 func (w *words) say(c *i18n.LocalizeConfig) string {
@@ -37,16 +53,20 @@ func (w *words) say(c *i18n.LocalizeConfig) string {
 	if err != nil {
 		return c.MessageID
 	}
-	return s
+	return w.figures(s)
 }
 
-func pairs(kv []any) map[string]any {
+func (w *words) pairs(kv []any) map[string]any {
 	if len(kv) == 0 {
 		return nil
 	}
 	m := make(map[string]any, len(kv)/2)
 	for i := 0; i+1 < len(kv); i += 2 {
-		m[fmt.Sprint(kv[i])] = kv[i+1]
+		v := kv[i+1]
+		if s, ok := v.(string); ok {
+			v = isolateForeign(s, w.dir)
+		}
+		m[fmt.Sprint(kv[i])] = v
 	}
 	return m
 }

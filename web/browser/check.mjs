@@ -3,20 +3,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
-import { pages, shoot, visitor } from "./shots.mjs";
+import { launch, pages, shoot, visitor } from "./shots.mjs";
 
 const { chromium: executablePath, urls, shots } = JSON.parse(process.argv[2]);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const maxTransfer = 40_000; // bytes of the first view, compressed
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 
 const failures = [];
 async function check(name, f) {

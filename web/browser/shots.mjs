@@ -1,5 +1,6 @@
-// Pictures of the pages, for people to look at.
+// The pages, a browser to see them in, and pictures of them for people to look at.
 import { mkdirSync } from "node:fs";
+import { chromium } from "playwright-core";
 
 const folder = new URL("shots/", import.meta.url);
 
@@ -11,6 +12,14 @@ export const pages = [
   ["login", "/staff/login"],
   ["staff", "/staff"],
 ];
+
+export const launch = (executablePath) => chromium.launch({
+  executablePath,
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+  ],
+});
 
 /** A context shows pages to one kind of visitor. */
 export async function visitor(browser, { width = 360, dark = false, scripts = true, touch = width < 700 }) {

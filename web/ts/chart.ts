@@ -36,9 +36,14 @@ export function readOuts(row: (time: string, kind: string, wait: string) => stri
     const at = (e: PointerEvent): void => {
       const box = area.getBoundingClientRect();
       const x = ((e.clientX - box.left) / box.width) * 100;
+      // The nearest bar, so that it does not matter which way time runs.
+      const far = (bar: SVGRectElement): number => {
+        const [left, width] = ["x", "width"].map((name) => parseFloat(bar.getAttribute(name) ?? "0"));
+        return Math.abs((left ?? 0) + (width ?? 0) / 2 - x);
+      };
       let best = 0;
       bars.forEach((bar, i) => {
-        if (parseFloat(bar.getAttribute("x") ?? "0") <= x) best = i;
+        if (far(bar) < far(bars[best] ?? bar)) best = i;
       });
       show(best);
     };

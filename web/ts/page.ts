@@ -23,6 +23,8 @@ export function showView(root: Element, v: View, words: Words, lang: string): vo
   setText(root, "level", v.headline);
   setText(root, "trend", v.detail);
   setAttribute(field(root, "trend"), "lang", v.detailLang || lang);
+  if (v.detailLang) setAttribute(field(root, "trend"), "dir", "auto");
+  else field(root, "trend")?.removeAttribute("dir");
   const icon = v.typical ? `typical-${v.typical}` : v.trend;
   if (icon) setAttribute(field(root, "detail-icon"), "href", `#i-${icon}`);
   field(root, "detail-box")?.toggleAttribute("hidden", !icon);

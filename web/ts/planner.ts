@@ -15,7 +15,9 @@ for (const table of document.querySelectorAll<HTMLTableElement>("[data-heat]")) 
     cell.setAttribute("tabindex", "0");
     read.textContent = cell.title;
   };
-  const steps: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  // In a table that is read from right to left the next cell is at the left.
+  const right = getComputedStyle(table).direction === "rtl" ? -1 : 1;
+  const steps: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -right], ArrowRight: [0, right] };
   table.addEventListener("keydown", (e) => {
     const step = steps[e.key];
     if (!step) return;
