@@ -31,7 +31,8 @@ var rooms = map[string][]string{
 	"broker/embedded":   {"perron", "broker", "internal/logs", "internal/rarely"},
 	"counter":           {},
 	"gateway":           {"perron", "broker", "counter", "internal/logs"},
-	"collector":         {"perron", "broker", "store", "counter", "internal/logs", "internal/rarely"},
+	"present":           {"perron", "counter"},
+	"collector":         {"perron", "broker", "store", "counter", "present", "internal/logs", "internal/pace", "internal/rarely"},
 	"occupancy":         {"perron"},
 	"forecast":          {"perron"},
 	"weather":           {"perron", "internal/logs"},
@@ -50,6 +51,7 @@ var rooms = map[string][]string{
 
 	"internal/certs":      {"config", "internal/logs"},
 	"internal/logs":       {}, // keys and form of the log
+	"internal/pace":       {}, // how loops wait
 	"internal/rarely":     {}, // a log that repeats itself
 	"internal/recordings": {}, // for tests
 }
@@ -243,11 +245,11 @@ func TestProgramsLinkNoTests(t *testing.T) {
 // impure are the packages through which the outside world comes in.
 var impure = []string{"os", "net", "io/fs", "syscall", "database/sql", "log", "os/exec", "sync", "context", "testing"}
 
-// The vocabulary, the counters, the estimators and the simulation do no I/O, start no
+// The vocabulary, the counters, the present of a site, the estimators and the simulation do no I/O, start no
 // goroutine and never ask for the time.
 func TestPureRooms(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	for _, p := range list(t, "./perron/...", "./counter/...", "./occupancy/...", "./forecast/...", "./simulate/...") {
+	for _, p := range list(t, "./perron/...", "./counter/...", "./present/...", "./occupancy/...", "./forecast/...", "./simulate/...") {
 		from, _ := folder(p.ImportPath)
 		for _, imported := range p.Imports {
 			if within(imported, impure...) {

@@ -22,21 +22,24 @@ const (
 
 // An actionLog is what staff did, as far as it can still matter.
 type actionLog struct {
-	mu   sync.Mutex
-	byID map[string]perron.Action
+	nudge chan struct{} // staff did something
+	mu    sync.Mutex
+	byID  map[string]perron.Action
 }
 
-func newActionLog() *actionLog { return &actionLog{byID: make(map[string]perron.Action)} }
+func newActionLog() *actionLog {
+	return &actionLog{nudge: make(chan struct{}, 1), byID: make(map[string]perron.Action)}
+}
 
 // read takes in what the store has, recent or all, and says whether that is
 // something new.
-func (a *actionLog) read(ctx context.Context, l *live, all bool) (changed bool, err error) {
-	now := l.c.cfg.Now()
+func (a *actionLog) read(ctx context.Context, d *desk, all bool) (changed bool, err error) {
+	now := d.c.cfg.Civil()
 	from := now.Add(-actionsAgain)
 	if all {
 		from = now.Add(-actionsBack)
 	}
-	actions, err := l.c.cfg.Store.Actions(ctx, l.site.ID, from, now.Add(actionsAgain))
+	actions, err := d.c.cfg.Store.Actions(ctx, d.ID, from, now.Add(actionsAgain))
 	if err != nil {
 		return false, fmt.Errorf("read actions: %w", err)
 	}
@@ -65,13 +68,13 @@ func (a *actionLog) sorted() []perron.Action {
 	return out
 }
 
-// watchActions reads what staff did at every nudge, and every minute in case a
+// watch reads what staff did at every nudge, and every minute in case a
 // nudge was lost.
-func (l *live) watchActions(ctx context.Context) {
+func (a *actionLog) watch(ctx context.Context, d *desk) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-l.ready:
+	case <-d.ready:
 	}
 	tick := time.NewTicker(actionsEvery)
 	defer tick.Stop()
@@ -79,20 +82,20 @@ func (l *live) watchActions(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.nudge:
+		case <-a.nudge:
 		case <-tick.C:
 		}
 		call, cancel := context.WithTimeout(ctx, readTimeout)
-		changed, err := l.actions.read(call, l, n%60 == 0)
+		changed, err := a.read(call, d, n%60 == 0)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			l.c.storeFailed(l.site.ID, "actions", err)
+			d.c.storeFailed(d.ID, "actions", err)
 		case changed:
-			actions := l.actions.sorted()
-			l.receive(func(in *inbox) { in.actions, in.acted = actions, true })
+			actions := a.sorted()
+			d.inbox.put(func(n *news) { n.actions, n.acted = actions, true })
 		}
 	}
 }

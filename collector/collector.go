@@ -1,27 +1,24 @@
-// Package collector turns what gateways send into what is stored and shown.
+// Package collector turns what gateways send into what is stored and shown, and
+// moves it: what is concluded from it is said in package present.
 //
-// Each gateway has a worker: it decodes batches, judges every event, commits
-// in one transaction and only then acknowledges. What was sent twice changes
-// nothing and is acknowledged again; what came too early is not stored, and the
-// repeated acknowledgement tells the gateway where to go on.
+// Package [intake] takes in what devices send: it stores, acknowledges and tells
+// the site. Each [site] then has an inbox, of which one goroutine tells the pure
+// present of the site; what that says goes onto a board and to the broker. At the
+// start, and when the clock jumps, the day is read from the store, so that a
+// restart needs no message to know today. Slower loops look at the board: one keeps
+// the history of samples and makes the forecast, one scores earlier forecasts, one
+// lets estimators learn from closed days. They meet at the site's [desk], and what
+// they find out comes back through the inbox.
 //
-// Each site has a live state: the events since the last night, in the order of
-// their own time, run through an estimator. It is rebuilt when events come
-// late, and from the store when the collector starts, so that a restart needs
-// no message to know today. Beside it a slower loop keeps the history of
-// samples, makes the forecast, and learns from the past again when that has
-// changed.
-//
-// Lock order: live.commits before live.mu.
+// Lock order: site.commits before the locks of the desk, of which no two are held
+// at once.
 package collector
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +26,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/collector/intake"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 	"github.com/perrondrukte/perrondrukte/internal/rarely"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/present"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -57,14 +57,8 @@ type Link interface {
 	Publish(ctx context.Context, m broker.Message) error
 }
 
-// An Estimator follows one site. A fresh one has an empty yard. Events and
-// recounts come in the order of their time; Estimate may be asked at any
-// time and changes nothing that a later event depends on.
-type Estimator interface {
-	Observe(e perron.Event)
-	Recount(at time.Time, vehicles int)
-	Estimate(now time.Time) perron.Estimate
-}
+// An Estimator follows one site, see [present.Estimator].
+type Estimator = present.Estimator
 
 // A Forecaster looks ahead at one site. History and recent are counts a
 // quarter of an hour, gates summed; quarters without a passage may be missing
@@ -80,11 +74,6 @@ type Forecaster interface {
 // given what the store has before it learns from the past, each sample once.
 type Rememberer interface {
 	Remember(samples []perron.Sample)
-}
-
-// A Believer is an [Estimator] that says what its estimate rests on.
-type Believer interface {
-	Belief() perron.Belief
 }
 
 // A Learner makes estimators of one site that know what closed days have
@@ -133,16 +122,17 @@ type Config struct {
 	Elsewhere []*perron.Site
 	// Devices are the gateways that say how much they counted, and Networks where
 	// the uplinks of some of them come from.
-	Devices       []Device
-	Networks      []Network
+	Devices       []intake.Device
+	Networks      []intake.Network
 	Store         Store
 	Link          Link
 	NewEstimator  func(*perron.Site) Estimator
 	NewForecaster func(*perron.Site) Forecaster
 	NewLearner    func(*perron.Site) Learner // in place of NewEstimator, which may be nil then
 	NewScorer     func(*perron.Site) Scorer  // nil: forecasts are not scored
-	Now           func() time.Time           // time.Now by default
-	// Speed is how fast Now goes, in seconds a real second; 0 is 1. More than
+	// Civil is the time that people live by; time.Now by default.
+	Civil func() time.Time
+	// Speed is how fast Civil goes, in seconds per elapsed second; 0 is 1. More than
 	// that is for demonstrations.
 	Speed float64
 	// StaleAfter is how long a state stays valid after the sensors last reported
@@ -158,23 +148,16 @@ type Config struct {
 
 // A Collector serves the sites of its configuration.
 type Collector struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	rare    *rarely.Limiter
-	sites   map[string]*live
-	workers map[gatewayKey]*worker
-	order   []*worker
-	tellers map[gatewayKey]*teller
-	intakes []*intake
-	// elsewhere are the ids of the sites of other collectors.
-	elsewhere map[string]bool
-	patterns  patterns
-	running   atomic.Bool
-	began     time.Time
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	rare     *rarely.Limiter
+	sites    map[string]*site
+	intake   *intake.Intake
+	patterns patterns
+	running  atomic.Bool
+	began    time.Time
 }
-
-type gatewayKey struct{ site, gateway string }
 
 // New subscribes and starts nothing; messages wait until Run.
 func New(cfg Config) (*Collector, error) {
@@ -186,8 +169,8 @@ func New(cfg Config) (*Collector, error) {
 	case cfg.NewEstimator == nil && cfg.NewLearner == nil || cfg.NewForecaster == nil:
 		return nil, errors.New("collector without an estimator or a forecaster")
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	if cfg.Civil == nil {
+		cfg.Civil = time.Now
 	}
 	if cfg.Speed <= 0 {
 		cfg.Speed = 1
@@ -203,42 +186,30 @@ func New(cfg Config) (*Collector, error) {
 	}
 	c := &Collector{
 		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), rare: rarely.New(time.Minute),
-		began: time.Now(),
-		sites: make(map[string]*live), workers: make(map[gatewayKey]*worker), elsewhere: make(map[string]bool),
-		tellers: make(map[gatewayKey]*teller),
+		began: time.Now(), sites: make(map[string]*site),
 	}
-	for _, site := range cfg.Elsewhere {
-		c.elsewhere[site.ID] = true
-	}
-	tells := make(map[gatewayKey]bool)
+	silent := make(map[string]map[string]time.Duration)
 	for _, d := range cfg.Devices {
-		tells[gatewayKey{d.Site, d.Gateway}] = true
-	}
-	for _, site := range cfg.Sites {
-		if c.sites[site.ID] != nil {
-			return nil, fmt.Errorf("site %q is configured twice", site.ID)
+		if silent[d.Site] == nil {
+			silent[d.Site] = make(map[string]time.Duration)
 		}
-		l := newLive(c, site)
-		c.sites[site.ID] = l
-		for _, gateway := range site.Gateways {
-			key := gatewayKey{site.ID, gateway}
-			if c.workers[key] != nil {
-				return nil, fmt.Errorf("gateway %q is configured twice at site %q", gateway, site.ID)
-			}
-			if tells[key] {
-				continue // it sends no batches
-			}
-			w := newWorker(c, l, gateway)
-			c.workers[key] = w
-			c.order = append(c.order, w)
-		}
+		silent[d.Site][d.Gateway] = d.SilentAfter()
 	}
-	if err := c.addDevices(cfg.Devices, cfg.Networks); err != nil {
+	in := intake.Config{
+		Elsewhere: cfg.Elsewhere, Devices: cfg.Devices, Networks: cfg.Networks,
+		Store: cfg.Store, Link: cfg.Link, Civil: cfg.Civil, Failed: c.storeFailed,
+		Guard:  func(ctx context.Context, site, part string, run func()) { c.guard(ctx, site, part, run, nil) },
+		Logger: cfg.Logger, Registerer: cfg.Registerer,
+	}
+	for _, s := range cfg.Sites {
+		own := newSite(c, s, silent[s.ID])
+		c.sites[s.ID] = own
+		in.Sites = append(in.Sites, intake.Site{Site: s, Present: own})
+	}
+	var err error
+	if c.intake, err = intake.New(in); err != nil {
 		return nil, err
 	}
-	cfg.Link.Subscribe(broker.CountersFilter, c.onCounters)
-	cfg.Link.Subscribe(broker.EventsFilter, c.onEvents)
-	cfg.Link.Subscribe(broker.StatusFilter, c.onStatus)
 	cfg.Link.Subscribe(broker.ActionsFilter, c.onAction)
 	return c, nil
 }
@@ -250,181 +221,34 @@ func (c *Collector) Run(ctx context.Context) error {
 		return errors.New("collector runs already")
 	}
 	var wg sync.WaitGroup
-	start := func(l *live, part string, run func()) {
-		wg.Go(func() { c.guard(ctx, l, part, run) })
-	}
-	for _, l := range c.sites {
-		start(l, partLive, func() { l.run(ctx) })
-		start(l, "publish", func() { l.out.run(ctx, c) })
-		start(l, "actions", func() { l.watchActions(ctx) })
-		start(l, "forecast", func() { newKeeper(l).run(ctx) })
-		if l.learner != nil {
-			start(l, "learn", func() { l.study(ctx) })
+	for _, s := range c.sites {
+		start := func(part string, run, failed func()) {
+			wg.Go(func() { c.guard(ctx, s.ID, part, run, failed) })
+		}
+		start("present", func() { s.run(ctx) }, s.renew)
+		start("publish", func() { s.out.run(ctx, c) }, nil)
+		start("actions", func() { s.actions.watch(ctx, s.desk) }, nil)
+		start("forecast", func() { newForecasting(s.desk).run(ctx) }, nil)
+		if s.learner != nil {
+			l := &learning{d: s.desk, learner: s.learner}
+			start("learn", func() { l.run(ctx) }, nil)
 		}
 		if c.cfg.NewScorer != nil {
-			start(l, "score", func() { newJudge(l).run(ctx) })
+			start("score", func() { newScoring(s.desk).run(ctx) }, nil)
 		}
 	}
-	for _, w := range c.order {
-		start(w.live, "gateway "+w.gateway, func() { w.run(ctx) })
-		start(w.live, "gateway "+w.gateway, func() { w.acks.run(ctx, w) })
-	}
-	for _, d := range c.tellers {
-		start(d.live, "device "+d.Gateway, func() { d.run(ctx) })
-	}
-	for _, in := range c.intakes {
-		start(nil, "network "+in.ID, func() { in.run(ctx) })
-	}
+	wg.Go(func() { c.intake.Run(ctx) })
 	wg.Wait()
 	return nil
 }
 
-// onEvents puts a batch into the queue of its gateway. A full queue drops it;
-// without an acknowledgement the gateway sends it again.
-func (c *Collector) onEvents(m broker.Message) {
-	w := c.worker(m)
-	if w == nil {
-		return
-	}
-	select {
-	case w.queue <- m.Payload:
-	default:
-		w.metrics.dropped.Inc()
-	}
-}
-
-func (c *Collector) onStatus(m broker.Message) {
-	if t, err := broker.ParseTopic(m.Topic); err == nil {
-		if d := c.tellers[gatewayKey{t.Site, t.Gateway}]; d != nil {
-			c.onDeviceStatus(d, m)
-			return
-		}
-	}
-	w := c.worker(m)
-	if w == nil {
-		return
-	}
-	s, err := broker.DecodeStatus(m.Payload)
-	if err == nil && (s.Site != w.live.site.ID || s.Gateway != w.gateway) {
-		err = fmt.Errorf("status of %s/%s", s.Site, s.Gateway)
-	}
-	if err != nil {
-		c.malformed(w, "status", err)
-		return
-	}
-	if s.Online && !m.Retained && w.runs.returned(s.Started, time.Now()) {
-		c.rival(w)
-	}
-	heard := c.cfg.Now()
-	if m.Retained && s.At.Before(heard) {
-		heard = s.At // it may have lain there for days
-	}
-	w.epochs.hear(&s, heard)
-	w.live.receive(func(in *inbox) { in.statuses = append(in.statuses, heardStatus{GatewayStatus: s, heard: heard}) })
-}
-
-// onDeviceStatus takes in the last will of a device that reports counts. All
-// else that is said of it we say ourselves.
-func (c *Collector) onDeviceStatus(d *teller, m broker.Message) {
-	s, err := broker.DecodeStatus(m.Payload)
-	if err == nil && (s.Site != d.Site || s.Gateway != d.Gateway) {
-		err = fmt.Errorf("status of %s/%s", s.Site, s.Gateway)
-	}
-	if err != nil {
-		c.malformed(d.worker, "status", err)
-		return
-	}
-	if s.Online || m.Retained || s.Epoch != "" || !s.At.IsZero() {
-		return // a last will knows neither
-	}
-	d.offer(report{gone: true})
-}
-
 func (c *Collector) onAction(m broker.Message) {
 	t, err := broker.ParseTopic(m.Topic)
-	l := c.sites[t.Site]
-	if err != nil || l == nil {
-		c.refuse(t, m.Topic, err)
+	s := c.sites[t.Site]
+	if err != nil || s == nil {
+		c.intake.Refuse(t, m.Topic, err)
 		return
 	}
 	// The store holds the truth; that something happened is all that counts.
-	poke(l.nudge)
-}
-
-// worker finds the worker that a topic belongs to.
-func (c *Collector) worker(m broker.Message) *worker {
-	t, err := broker.ParseTopic(m.Topic)
-	if err == nil {
-		if w := c.workers[gatewayKey{t.Site, t.Gateway}]; w != nil {
-			return w
-		}
-	}
-	c.refuse(t, m.Topic, err)
-	return nil
-}
-
-// refuse counts a message of a site or a gateway that is not configured. It is
-// not acknowledged: its sender keeps what nobody has stored. A site of another
-// collector is left to that one.
-func (c *Collector) refuse(t broker.Topic, topic string, err error) {
-	if err == nil && c.elsewhere[t.Site] {
-		return
-	}
-	c.metrics.foreign.Inc()
-	if n, ok := c.rare.Allow("foreign"); ok {
-		if err == nil {
-			err = errors.New("no such site or gateway is configured")
-		}
-		c.log.Warn("message refused", "topic", topic, "error", err, "times", n)
-	}
-}
-
-// malformed counts a message that does not decode.
-func (c *Collector) malformed(w *worker, what string, err error) {
-	w.metrics.malformed.Inc()
-	if n, ok := c.rare.Allow("malformed " + w.name()); ok {
-		c.log.Warn("message does not decode", "site", w.live.site.ID, "gateway", w.gateway, "message", what, "error", err, "times", n)
-	}
-}
-
-// poke wakes whoever reads c, once for any number of pokes.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// real is how long d of the clock takes.
-func (c *Collector) real(d time.Duration) time.Duration {
-	return time.Duration(float64(d) / c.cfg.Speed)
-}
-
-// pause waits and says whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// insist does something until it succeeds or ctx ends.
-func (c *Collector) insist(ctx context.Context, name, what string, do func() error) error {
-	for wait := minRetry; ; wait = min(2*wait, maxRetry) {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		c.storeFailed(name, what, err)
-		if !pause(ctx, wait/2+rand.N(wait/2)) {
-			return ctx.Err()
-		}
-	}
+	pace.Poke(s.actions.nudge)
 }

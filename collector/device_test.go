@@ -10,9 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/collector/intake"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -39,13 +38,28 @@ func (n *fakeNetwork) send(payload []byte) {
 // LoRaWAN.
 func devices(t *testing.T, n *fakeNetwork, delta bool) func(*Config) {
 	return func(c *Config) {
-		e, l := *esp(), *lora(t, delta)
-		e.Gateway, l.Gateway = "pi-1", "pi-2"
-		l.Counters[0].Sensor, l.Counters[0].Kind = "side-out", perron.Out
-		c.Devices = []Device{e, l}
-		c.Networks = []Network{{ID: "ns", Format: broker.ChirpStack, Filter: "application/+/device/+/event/up", Link: n}}
+		path, err := broker.ParsePath("n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := intake.Device{Site: "poort", Gateway: "pi-1", Every: 30 * time.Second, Counters: []intake.DeviceCounter{
+			{Sensor: "main-in", Kind: perron.In},
+			{Sensor: "main-out", Kind: perron.Out},
+		}}
+		l := intake.Device{
+			Site: "poort", Gateway: "pi-2", Every: 10 * time.Minute, Network: "ns", ID: "a84041b2c3d4e5f6", Delta: delta, Bits: 16,
+			Counters: []intake.DeviceCounter{{Sensor: "side-out", Kind: perron.Out, Path: path}},
+		}
+		c.Devices = []intake.Device{e, l}
+		c.Networks = []intake.Network{{ID: "ns", Format: broker.ChirpStack, Filter: "application/+/device/+/event/up", Link: n}}
 		c.Sites[0].StaleAfter = 25 * time.Minute
 	}
+}
+
+// uplinkJSON is what ChirpStack would send.
+func uplinkJSON(session string, frame uint32, at time.Time, object string) []byte {
+	return fmt.Appendf(nil, `{"time":%q,"deviceInfo":{"devEui":"A84041B2C3D4E5F6"},"devAddr":%q,"fCnt":%d,"object":%s,"txInfo":{}}`,
+		at.Format(time.RFC3339Nano), session, frame, object)
 }
 
 // count lets the ESP say how many came in since it started.
@@ -213,16 +227,15 @@ func TestFlood(t *testing.T) {
 		st := newFakeStore()
 		r := start(t, st, at(saturday), devices(t, n, true))
 		st.setFail(store.ErrUnavailable)
-		const sent = reportQueue + 40
+		const sent = 256 + 40 // of which 256 may wait
 		begin := r.now().Add(-sent * 10 * time.Minute)
 		var late [][]byte
 		for i := range sent {
-			was := r.metrics.uplinks.WithLabelValues("ns", "dropped")
-			before := testutil.ToFloat64(was)
+			before := r.metric("uplinks_total", "ns", "dropped")
 			payload := uplinkJSON("s", uint32(i), begin.Add(time.Duration(i)*10*time.Minute), `{"n":1}`)
 			n.send(payload)
 			synctest.Wait()
-			if testutil.ToFloat64(was) > before {
+			if r.metric("uplinks_total", "ns", "dropped") > before {
 				late = append(late, payload)
 			}
 		}

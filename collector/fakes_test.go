@@ -16,6 +16,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/present"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -179,7 +180,7 @@ func (s *fakeStore) SaveSamples(_ context.Context, site string, samples []perron
 	if s.fail != nil {
 		return s.fail
 	}
-	s.samples[site] = mergeSamples(s.samples[site], samples)
+	s.samples[site] = present.MergeSamples(s.samples[site], samples)
 	return nil
 }
 
@@ -367,6 +368,7 @@ type rig struct {
 	now        func() time.Time
 	stop       func()
 	seq        map[string]uint64
+	registry   *prometheus.Registry
 }
 
 // saturday is a summer day at noon, civil time.
@@ -396,13 +398,13 @@ func at(start time.Time) func() time.Time {
 
 func start(t *testing.T, st *fakeStore, now func() time.Time, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, store: st, link: &fakeLink{}, forecaster: &fakeForecaster{}, now: now, seq: make(map[string]uint64)}
+	r := &rig{t: t, store: st, link: &fakeLink{}, forecaster: &fakeForecaster{}, now: now, seq: make(map[string]uint64), registry: prometheus.NewRegistry()}
 	cfg := Config{
-		Sites: []*perron.Site{poort()}, Store: st, Link: r.link, Now: now,
+		Sites: []*perron.Site{poort()}, Store: st, Link: r.link, Civil: now,
 		NewEstimator:  func(*perron.Site) Estimator { return &fakeEstimator{t: t} },
 		NewForecaster: func(*perron.Site) Forecaster { return r.forecaster },
 		Logger:        slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Registerer:    prometheus.NewRegistry(),
+		Registerer:    r.registry,
 	}
 	if change != nil {
 		change(&cfg)
@@ -424,6 +426,30 @@ func start(t *testing.T, st *fakeStore, now func() time.Time, change func(*Confi
 	t.Cleanup(r.stop)
 	synctest.Wait()
 	return r
+}
+
+// metric adds up the series of a metric whose labels have all of these values.
+func (r *rig) metric(name string, values ...string) (sum float64) {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "perrondrukte_collector_"+name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			has := make(map[string]bool)
+			for _, l := range m.GetLabel() {
+				has[l.GetValue()] = true
+			}
+			if !slices.ContainsFunc(values, func(v string) bool { return !has[v] }) {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 func (r *rig) receive(filter, topic string, payload []byte) {

@@ -6,8 +6,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/perrondrukte/perrondrukte/broker"
-	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
+	"github.com/perrondrukte/perrondrukte/present"
 )
 
 const (
@@ -20,92 +21,62 @@ const (
 	stackLen = 8 << 10
 )
 
-// partLive is the part of a site's work that keeps its live state.
-const partLive = "live state"
-
-// guard does a part of the work of a site, or of all when l is nil, until it returns. A panic in it is an error
-// of this program that some input has found. It must not end the process, with
-// which all other sites would end: it is told, and the part begins anew from what
-// is stored.
-func (c *Collector) guard(ctx context.Context, l *live, part string, run func()) {
+// guard does a part of the work of a site, or of none in particular, until it
+// returns. A panic in it is an error of this program that some input has found. It
+// must not end the process, with which all other sites would end: it is told, and
+// the part begins anew from what is stored. Failed, when there is one, is called
+// before that.
+func (c *Collector) guard(ctx context.Context, site, part string, run, failed func()) {
 	for wait := minRevive; ; wait = min(2*wait, maxRevive) {
-		began := time.Now()
-		if !c.panics(l, part, run) {
+		began := c.elapsed()
+		if !c.panics(site, part, run) {
 			return
 		}
-		if time.Since(began) > maxRevive {
+		if c.elapsed().since(began) > maxRevive {
 			wait = minRevive
 		}
-		if part == partLive {
-			l.drop()
+		if failed != nil {
+			failed()
 		}
-		if !pause(ctx, wait) {
+		if !pace.Pause(ctx, wait) {
 			return
 		}
 	}
 }
 
-// panics runs a part and says whether that ended in a panic. Without a site it
-// is a part of none in particular.
-func (c *Collector) panics(l *live, part string, run func()) (panicked bool) {
+// panics runs a part and says whether that ended in a panic.
+func (c *Collector) panics(site, part string, run func()) (panicked bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
 		panicked = true
-		site, stack := "", debug.Stack()
-		if l != nil {
-			site = l.site.ID
-			l.failed(c.cfg.Now())
+		stack := debug.Stack()
+		if s := c.sites[site]; s != nil {
+			s.failure.add(c.cfg.Civil())
+			pace.Poke(s.inbox.wake)
 		}
 		c.metrics.panics.WithLabelValues(site).Inc()
 		c.log.Error("an error of this program ended a part of the work, which begins anew",
-			"site", site, "part", part, "error", fmt.Sprint(v), "stack", string(stack[:min(len(stack), stackLen)]))
+			logs.Site, site, logs.Part, part, logs.Error, fmt.Sprint(v), logs.Stack, string(stack[:min(len(stack), stackLen)]))
 	}()
 	run()
 	return false
 }
 
-// failed notes a panic, for staff.
-func (l *live) failed(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if f := &l.failures; perron.DateOf(f.Since) == perron.DateOf(now) {
-		f.Count++
-	} else {
-		*f = perron.Doubt{Kind: perron.DoubtFailed, Since: now, Count: 1}
-	}
-}
-
-// drop lets go of a live state that failed, with everything that may have made it
-// fail, and shows the site as unknown. What is stored is read again when the
-// live state begins anew; gateways say every half minute how they are.
-func (l *live) drop() {
-	l.turned.Store(0)
-	l.commits.Lock()
-	l.loaded = false
-	l.commits.Unlock()
-	for _, g := range l.gateways {
-		*g = gatewayState{silent: g.silent}
-	}
-	now := l.c.cfg.Now()
-	b := perron.Busyness{
-		Site: l.site.ID, Estimate: perron.Estimate{At: now}, Quality: perron.QualityUnknown, Level: perron.Unknown, Trend: perron.Steady,
-		TypicalLevel: l.typical(now), Closure: l.closure, Notice: l.notice,
-	}
-	l.mu.Lock()
-	l.in = inbox{}
-	b.Doubts = []perron.Doubt{l.failures}
-	b = b.AsOf(l.site, now)
-	l.view = view{b, now}
-	l.mu.Unlock()
-	l.show, l.est = display{}, nil
-	payload, err := broker.EncodeBusyness(b)
-	if err != nil {
-		l.c.log.Error("state cannot be sent", "site", l.site.ID, "error", err)
-		return
-	}
-	l.last, l.sent = b, time.Now()
-	l.out.put(broker.Message{Topic: broker.BusynessTopic(l.site.ID), Payload: payload, Retained: true})
+// renew lets go of a present that failed, with everything that may have made it
+// fail, and shows the site as unknown. What is stored is read again when run
+// begins anew; gateways say every half minute how they are.
+func (s *site) renew() {
+	s.turned.Store(0)
+	s.commits.Lock()
+	s.loaded = false
+	s.inbox.empty()
+	s.commits.Unlock()
+	b := s.present.Nothing(s.c.cfg.Civil(), s.failure.get())
+	s.present = present.New(s.config)
+	s.present.Score(s.score.Load())
+	s.board.show(b)
+	s.publish(b)
 }

@@ -7,8 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -60,7 +58,7 @@ func TestAPanicInOneSiteLeavesTheOthersAlone(t *testing.T) {
 		// The events of today make it fail each time it begins anew.
 		time.Sleep(10 * time.Second)
 		r.well()
-		if n := testutil.ToFloat64(r.metrics.panics.WithLabelValues("poort")); n != 4 {
+		if n := r.metric("panics_total", "poort"); n != 4 {
 			t.Errorf("%v panics after 10 seconds, want 4: at 0, 1, 3 and 7 seconds", n)
 		}
 		if err := r.Alive(); err != nil {
@@ -73,7 +71,7 @@ func TestAPanicInOneSiteLeavesTheOthersAlone(t *testing.T) {
 		}
 		r.receive(broker.EventsFilter, broker.EventsTopic("haven", "pi-3"), payload)
 		r.settle()
-		if got := r.sites["haven"].present(r.now()).OnSite.Mid; got != 1 {
+		if got := r.sites["haven"].board.asOf(r.now()).OnSite.Mid; got != 1 {
 			t.Errorf("the other site has %v on site, want 1", got)
 		}
 

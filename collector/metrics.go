@@ -5,18 +5,8 @@ import (
 )
 
 type metrics struct {
-	events       *prometheus.CounterVec // site, gateway, verdict
-	malformed    *prometheus.CounterVec
-	dropped      *prometheus.CounterVec
-	gaps         *prometheus.CounterVec
-	unacked      *prometheus.CounterVec
-	foreign      prometheus.Counter
-	commit       prometheus.Histogram
-	commitErrors *prometheus.CounterVec // reason
-	storeErrors  *prometheus.CounterVec // what
-	panics       *prometheus.CounterVec // site
-	reports      *prometheus.CounterVec // site, gateway, verdict
-	uplinks      *prometheus.CounterVec // network, result
+	storeErrors *prometheus.CounterVec // what
+	panics      *prometheus.CounterVec // site
 
 	rebuilds     *prometheus.CounterVec // site
 	recomputes   *prometheus.CounterVec
@@ -42,12 +32,6 @@ type metrics struct {
 	study  prometheus.Histogram
 }
 
-// gatewayMetrics are the metrics of one gateway.
-type gatewayMetrics struct {
-	stored, aside, duplicate, lost    prometheus.Counter
-	malformed, dropped, gaps, unacked prometheus.Counter
-}
-
 func newMetrics(reg prometheus.Registerer) *metrics {
 	const namespace, subsystem = "perrondrukte", "collector"
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -66,21 +50,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		})
 	}
 	m := &metrics{
-		events:    vec("events_total", "Events by what became of them: stored, set_aside, duplicate or lost.", "site", "gateway", "verdict"),
-		malformed: vec("malformed_total", "Messages that do not decode.", "site", "gateway"),
-		dropped:   vec("dropped_batches_total", "Batches dropped because the queue was full; they are sent again.", "site", "gateway"),
-		gaps:      vec("gaps_total", "Batches that came before an earlier one; they are sent again.", "site", "gateway"),
-		unacked:   vec("unacked_total", "Acknowledgements that could not be sent.", "site", "gateway"),
-		foreign: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "foreign_total",
-			Help: "Messages of a site or gateway that is not configured.",
-		}),
-		commit:       seconds("commit_seconds", "Time to store a batch."),
-		commitErrors: vec("commit_errors_total", "Failed attempts to store a batch: full, unavailable or other.", "reason"),
 		storeErrors:  vec("store_errors_total", "Other failed calls of the store.", "call"),
 		panics:       vec("panics_total", "Panics in a site's work, of which each is an error of this program.", "site"),
-		reports:      vec("reports_total", "Messages of devices that report counts, by what became of them: new, duplicate or late.", "site", "gateway", "verdict"),
-		uplinks:      vec("uplinks_total", "Messages of LoRaWAN networks: passed, unknown_device, malformed, or dropped because too many waited, to be asked for again.", "network", "result"),
 		rebuilds:     vec("rebuilds_total", "Live states rebuilt because something came late.", "site"),
 		recomputes:   vec("recomputes_total", "Live states computed.", "site"),
 		recompute:    seconds("recompute_seconds", "Time to compute a live state."),
@@ -107,22 +78,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		scoring: seconds("score_seconds", "Time to score forecasts against what came."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.malformed, m.dropped, m.gaps, m.unacked, m.foreign, m.commit, m.commitErrors, m.storeErrors, m.panics, m.reports, m.uplinks,
+		reg.MustRegister(m.storeErrors, m.panics,
 			m.rebuilds, m.recomputes, m.recompute, m.rebuild, m.published, m.unpublished, m.measuredAt, m.loggedEvents, m.mended, m.mend, m.forecast, m.refit,
 			m.mae, m.pinball, m.coverage, m.scored, m.worse, m.scoring, m.missed, m.study)
 	}
 	return m
-}
-
-func (m *metrics) gateway(site, gateway string) *gatewayMetrics {
-	return &gatewayMetrics{
-		stored:    m.events.WithLabelValues(site, gateway, "stored"),
-		aside:     m.events.WithLabelValues(site, gateway, "set_aside"),
-		duplicate: m.events.WithLabelValues(site, gateway, "duplicate"),
-		lost:      m.events.WithLabelValues(site, gateway, "lost"),
-		malformed: m.malformed.WithLabelValues(site, gateway),
-		dropped:   m.dropped.WithLabelValues(site, gateway),
-		gaps:      m.gaps.WithLabelValues(site, gateway),
-		unacked:   m.unacked.WithLabelValues(site, gateway),
-	}
 }

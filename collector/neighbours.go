@@ -42,36 +42,36 @@ func (p *patterns) others(site string, since int) (list []perron.Pattern, revisi
 }
 
 // lend makes what the forecaster has learned known to the other sites.
-func (k *keeper) lend() {
-	if f, ok := k.forecaster.(Neighbour); ok {
-		if p, ok := f.Pattern(); ok {
-			k.l.c.patterns.put(k.l.site.ID, p)
+func (f *forecasting) lend() {
+	if n, ok := f.forecaster.(Neighbour); ok {
+		if p, ok := n.Pattern(); ok {
+			f.d.c.patterns.put(f.d.ID, p)
 		}
 	}
 }
 
 // borrow gives the forecaster what is new of the other sites.
-func (k *keeper) borrow() {
-	f, ok := k.forecaster.(Neighbour)
+func (f *forecasting) borrow() {
+	n, ok := f.forecaster.(Neighbour)
 	if !ok {
 		return
 	}
-	list, revision := k.l.c.patterns.others(k.l.site.ID, k.borrowed)
-	if revision != k.borrowed {
-		k.borrowed = revision
-		f.Borrow(list)
+	list, revision := f.d.c.patterns.others(f.d.ID, f.borrowed)
+	if revision != f.borrowed {
+		f.borrowed = revision
+		n.Borrow(list)
 	}
 }
 
 // weather gives the forecaster what is new of the weather.
-func (k *keeper) weather() {
-	f, ok := k.forecaster.(Meteorologist)
-	if !ok || k.l.c.cfg.Weather == nil {
+func (f *forecasting) weather() {
+	m, ok := f.forecaster.(Meteorologist)
+	if !ok || f.d.c.cfg.Weather == nil {
 		return
 	}
-	hours, revision := k.l.c.cfg.Weather.Hours(k.l.site.ID, k.weatherIs)
-	if revision != k.weatherIs {
-		k.weatherIs = revision
-		f.Weather(hours)
+	hours, revision := f.d.c.cfg.Weather.Hours(f.d.ID, f.weatherIs)
+	if revision != f.weatherIs {
+		f.weatherIs = revision
+		m.Weather(hours)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 )
 
 // retained publishes the states of one site. Only the newest of each topic
@@ -29,7 +31,7 @@ func (r *retained) put(m broker.Message) {
 	r.mu.Lock()
 	r.set(m, true)
 	r.mu.Unlock()
-	poke(r.wake)
+	pace.Poke(r.wake)
 }
 
 // set puts m in its place; what waits there gives way only to what is newer.
@@ -45,7 +47,7 @@ func (r *retained) set(m broker.Message, newer bool) {
 	r.due = append(r.due, m)
 }
 
-func (r *retained) take() (broker.Message, bool) {
+func (r *retained) next() (broker.Message, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.due) == 0 {
@@ -57,9 +59,9 @@ func (r *retained) take() (broker.Message, bool) {
 }
 
 func (r *retained) run(ctx context.Context, c *Collector) {
-	wait := minRetry
+	wait := pace.MinRetry
 	for {
-		m, ok := r.take()
+		m, ok := r.next()
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -72,7 +74,7 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 		err := c.cfg.Link.Publish(ctx, m)
 		if err == nil {
 			c.metrics.published.WithLabelValues(r.site, leaf).Inc()
-			wait = minRetry
+			wait = pace.MinRetry
 			continue
 		}
 		if ctx.Err() != nil {
@@ -80,15 +82,15 @@ func (r *retained) run(ctx context.Context, c *Collector) {
 		}
 		c.metrics.unpublished.WithLabelValues(r.site, leaf).Inc()
 		if n, ok := c.rare.Allow("publish " + r.site); ok {
-			c.log.Log(ctx, levelOf(err), "state is not published", "site", r.site, "error", err, "times", n)
+			c.log.Log(ctx, levelOf(err), "state is not published", logs.Site, r.site, logs.Error, err, logs.Times, n)
 		}
 		r.mu.Lock()
 		r.set(m, false)
 		r.mu.Unlock()
-		if !pause(ctx, wait) {
+		if !pace.Pause(ctx, wait) {
 			return
 		}
-		wait = min(2*wait, maxRetry/5)
+		wait = min(2*wait, pace.MaxRetry/5)
 	}
 }
 
@@ -105,7 +107,7 @@ func levelOf(err error) slog.Level {
 func (c *Collector) storeFailed(site, call string, err error) {
 	c.metrics.storeErrors.WithLabelValues(call).Inc()
 	if n, ok := c.rare.Allow(call + site); ok {
-		c.log.Error("store fails", "call", call, "site", site, "error", err, "times", n)
+		c.log.Error("store fails", logs.Call, call, logs.Site, site, logs.Error, err, logs.Times, n)
 	}
 }
 

@@ -271,7 +271,7 @@ func (a *app) addCollector() error {
 		NewLearner:    func(s *perron.Site) collector.Learner { return &learner{site: s} },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
-		Now:           a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
+		Civil:         a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)

@@ -14,22 +14,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/broker"
-	"github.com/perrondrukte/perrondrukte/collector"
+	"github.com/perrondrukte/perrondrukte/collector/intake"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // devices are the configured devices that report counts, as the collector knows
 // them.
-func devices(cfg *config.Server) ([]collector.Device, error) {
+func devices(cfg *config.Server) ([]intake.Device, error) {
 	formats := make(map[config.ID]config.UplinkFormat)
 	for _, n := range cfg.Networks {
 		formats[n.ID] = n.Format
 	}
-	var out []collector.Device
+	var out []intake.Device
 	for _, s := range cfg.Sites {
 		for _, c := range s.Counters {
-			d := collector.Device{
+			d := intake.Device{
 				Site: string(s.ID), Gateway: string(c.ID), Every: c.Every.D(), Network: string(c.Network), ID: c.Device,
 				Delta: c.Mode == config.ModeDelta, Bits: c.Bits,
 			}
@@ -37,7 +37,7 @@ func devices(cfg *config.Server) ([]collector.Device, error) {
 				d.ID = strings.ToLower(d.ID)
 			}
 			for _, sensor := range c.Sensors {
-				x := collector.DeviceCounter{Sensor: string(sensor.Sensor), Kind: perron.Kind(sensor.Direction)}
+				x := intake.DeviceCounter{Sensor: string(sensor.Sensor), Kind: perron.Kind(sensor.Direction)}
 				if sensor.Path != "" {
 					var err error
 					if x.Path, err = broker.ParsePath(string(sensor.Path)); err != nil {
@@ -55,7 +55,7 @@ func devices(cfg *config.Server) ([]collector.Device, error) {
 // networks connects to the brokers of the LoRaWAN networks that devices of the
 // collector's sites are in. Uplinks come once, so the brokers are asked to keep
 // what comes while we are away.
-func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) {
+func (a *app) networks(own []*perron.Site) ([]intake.Network, []part, error) {
 	used := make(map[config.ID]bool)
 	for _, s := range a.cfg.Sites {
 		for _, site := range own {
@@ -67,7 +67,7 @@ func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) 
 			}
 		}
 	}
-	var out []collector.Network
+	var out []intake.Network
 	var parts []part
 	for i := range a.cfg.Networks {
 		n := &a.cfg.Networks[i]
@@ -94,7 +94,7 @@ func (a *app) networks(own []*perron.Site) ([]collector.Network, []part, error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("connect to network %s: %w", n.ID, err)
 		}
-		out = append(out, collector.Network{ID: string(n.ID), Format: broker.UplinkFormat(n.Format), Filter: string(n.Topic), Link: link})
+		out = append(out, intake.Network{ID: string(n.ID), Format: broker.UplinkFormat(n.Format), Filter: string(n.Topic), Link: link})
 		parts = append(parts, part{"link to network " + string(n.ID), link.Run})
 	}
 	return out, parts, nil

@@ -49,6 +49,7 @@ const (
 	Status   = "status"   // an HTTP status
 	Times    = "times"    // how often since the line before like this one
 	Type     = "type"     // type of a sensor
+	Part     = "part"     // part of the work of a site
 	Of       = "of"       // the whole that a number is a part of
 
 	// How many.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -28,92 +30,92 @@ const (
 	lookAhead = 2
 )
 
-// A judge scores the forecasts of one site: of the last weeks at the start, a
+// A scoring scores the forecasts of one site: of the last weeks at the start, a
 // day at a time; of each day again in the night after it; and of today every
 // hour. It works off the store, and in between it rests nine times as long as
 // it has worked.
-type judge struct {
-	l      *live
+type scoring struct {
+	d      *desk
 	scorer Scorer
 	done   perron.Date // the last day that is scored for good
 	worse  bool
 }
 
-func newJudge(l *live) *judge { return &judge{l: l, scorer: l.c.cfg.NewScorer(l.site)} }
+func newScoring(d *desk) *scoring { return &scoring{d: d, scorer: d.c.cfg.NewScorer(d.Site)} }
 
-func (j *judge) run(ctx context.Context) {
+func (s *scoring) run(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-j.l.ready:
+	case <-s.d.ready:
 	}
-	for wait := minRetry; ; {
-		err := j.score(ctx)
+	for wait := pace.MinRetry; ; {
+		err := s.score(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		rest := j.l.c.real(scoreEvery)
+		rest := s.d.c.lasts(scoreEvery)
 		if err != nil {
-			j.l.c.storeFailed(j.l.site.ID, "score forecasts", err)
+			s.d.c.storeFailed(s.d.ID, "score forecasts", err)
 			rest, wait = wait, min(2*wait, scoreEvery)
 		} else {
-			wait = minRetry
+			wait = pace.MinRetry
 		}
-		if !pause(ctx, rest) {
+		if !pace.Pause(ctx, rest) {
 			return
 		}
 	}
 }
 
 // score scores what was not scored yet.
-func (j *judge) score(ctx context.Context) error {
-	now := j.l.c.cfg.Now()
+func (s *scoring) score(ctx context.Context) error {
+	now := s.d.c.cfg.Civil()
 	today := perron.DateOf(now)
 	yesterday := today.AddDays(-1)
 	from, origins := today, today.AddDays(-lookAhead)
 	switch {
-	case j.done == (perron.Date{}):
+	case s.done == (perron.Date{}):
 		from = today.AddDays(-scoreDays)
 		origins = from
-	case j.done.Before(yesterday) && perron.TimeOfDayOf(now) >= refitNightly:
+	case s.done.Before(yesterday) && perron.TimeOfDayOf(now) >= atNight:
 		// By now what was late has come in, as far as it will soon.
-		from = j.done
+		from = s.done
 		origins = from.AddDays(-farthest)
-	case j.done.Before(yesterday):
+	case s.done.Before(yesterday):
 		from = yesterday
 		origins = from.AddDays(-lookAhead)
 	}
-	if err := j.truth(ctx, from.Start(), perron.Quarter.Start(now)); err != nil {
+	if err := s.truth(ctx, from.Start(), perron.Quarter.Start(now)); err != nil {
 		return err
 	}
 	for d := origins; !today.Before(d); d = d.AddDays(1) {
-		began := time.Now()
+		began := s.d.c.elapsed()
 		call, cancel := context.WithTimeout(ctx, readTimeout)
-		forecasts, err := j.l.c.cfg.Store.Forecasts(call, j.l.site.ID, d.Start(), d.End())
+		forecasts, err := s.d.c.cfg.Store.Forecasts(call, s.d.ID, d.Start(), d.End())
 		cancel()
 		if err != nil {
 			return err
 		}
 		for i := range forecasts {
-			j.scorer.Forecast(&forecasts[i])
+			s.scorer.Forecast(&forecasts[i])
 		}
-		took := time.Since(began)
-		j.l.c.metrics.scoring.Observe(took.Seconds())
-		if !pause(ctx, scoreCost*took) {
+		took := s.d.c.elapsed().since(began)
+		s.d.c.metrics.scoring.Observe(took.Seconds())
+		if !pace.Pause(ctx, scoreCost*took) {
 			return ctx.Err()
 		}
 	}
-	if j.done == (perron.Date{}) || perron.TimeOfDayOf(now) >= refitNightly {
-		j.done = yesterday
+	if s.done == (perron.Date{}) || perron.TimeOfDayOf(now) >= atNight {
+		s.done = yesterday
 	}
-	j.tell(now)
+	s.tell(now)
 	return nil
 }
 
 // truth reads what was measured.
-func (j *judge) truth(ctx context.Context, from, to time.Time) error {
-	began := time.Now()
-	site, db := j.l.site.ID, j.l.c.cfg.Store
+func (s *scoring) truth(ctx context.Context, from, to time.Time) error {
+	began := s.d.c.elapsed()
+	site, db := s.d.ID, s.d.c.cfg.Store
 	call, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	counts, err := db.Counts(call, store.CountQuery{Site: site, From: from, To: to, Step: perron.Quarter})
@@ -121,12 +123,8 @@ func (j *judge) truth(ctx context.Context, from, to time.Time) error {
 		return err
 	}
 	var samples []perron.Sample
-	const days = 7 // at once
 	for at := from; at.Before(to); {
-		until := perron.DateOf(at).AddDays(days).Start()
-		if until.After(to) {
-			until = to
-		}
+		until := week(at, to)
 		some, err := db.Samples(call, site, at, until)
 		if err != nil {
 			return err
@@ -134,10 +132,10 @@ func (j *judge) truth(ctx context.Context, from, to time.Time) error {
 		samples = append(samples, some...)
 		at = until
 	}
-	j.scorer.Truth(from, to, counts, samples)
-	took := time.Since(began)
-	j.l.c.metrics.scoring.Observe(took.Seconds())
-	if !pause(ctx, scoreCost*took) {
+	s.scorer.Truth(from, to, counts, samples)
+	took := s.d.c.elapsed().since(began)
+	s.d.c.metrics.scoring.Observe(took.Seconds())
+	if !pace.Pause(ctx, scoreCost*took) {
 		return ctx.Err()
 	}
 	return nil
@@ -145,26 +143,23 @@ func (j *judge) truth(ctx context.Context, from, to time.Time) error {
 
 // tell hands the score on: to the forecast that is published next, to staff,
 // to the metrics, and to the log when forecasts have become worse or better.
-func (j *judge) tell(now time.Time) {
-	l := j.l
-	score := j.scorer.Score(now)
-	l.mu.Lock()
-	l.score = &score
-	l.in.looked = true
-	l.mu.Unlock()
-	poke(l.wake)
-	poke(l.found) // the forecast is published with it now, and not in a minute
-	m := l.c.metrics
+func (s *scoring) tell(now time.Time) {
+	d := s.d
+	score := s.scorer.Score(now)
+	d.score.Store(&score)
+	d.inbox.put(func(n *news) { n.score = &score })
+	pace.Poke(d.board.known) // the forecast is published with it now, and not in a minute
+	m := d.c.metrics
 	for _, h := range score.Horizons {
 		horizon := strconv.Itoa(h.UpTo/60) + "h"
 		for of, a := range map[string]perron.Accuracy{"arrivals": h.Arrivals, "wait": h.Wait} {
-			m.scored.WithLabelValues(l.site.ID, of, horizon).Set(float64(a.N))
+			m.scored.WithLabelValues(d.ID, of, horizon).Set(float64(a.N))
 			for gauge, v := range map[*prometheus.GaugeVec]float64{m.mae: a.MAE, m.pinball: a.Pinball, m.coverage: a.Coverage} {
 				if a.N == 0 {
-					gauge.DeleteLabelValues(l.site.ID, of, horizon) // nothing is not an error of 0
+					gauge.DeleteLabelValues(d.ID, of, horizon) // nothing is not an error of 0
 					continue
 				}
-				gauge.WithLabelValues(l.site.ID, of, horizon).Set(v)
+				gauge.WithLabelValues(d.ID, of, horizon).Set(v)
 			}
 		}
 	}
@@ -173,12 +168,12 @@ func (j *judge) tell(now time.Time) {
 	if worse {
 		value = 1
 	}
-	m.worse.WithLabelValues(l.site.ID).Set(value)
+	m.worse.WithLabelValues(d.ID).Set(value)
 	switch {
-	case worse && !j.worse:
-		l.c.log.Warn("forecasts have become clearly worse than they were", "site", l.site.ID)
-	case !worse && j.worse:
-		l.c.log.Info("forecasts are as good as they were again", "site", l.site.ID)
+	case worse && !s.worse:
+		d.c.log.Warn("forecasts have become clearly worse than they were", logs.Site, d.ID)
+	case !worse && s.worse:
+		d.c.log.Info("forecasts are as good as they were again", logs.Site, d.ID)
 	}
-	j.worse = worse
+	s.worse = worse
 }

@@ -7,9 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -129,7 +128,7 @@ func TestSitesOfOtherCollectors(t *testing.T) {
 		r.receive(broker.ActionsFilter, broker.ActionsTopic("buiten"), []byte("{}"))
 		r.receive(broker.EventsFilter, broker.EventsTopic("haven", "pi-1"), good) // nobody's
 		r.settle()
-		if n := testutil.ToFloat64(r.metrics.foreign); n != 1 || r.store.stored() != 0 {
+		if n := r.metric("foreign_total"); n != 1 || r.store.stored() != 0 {
 			t.Errorf("%v foreign messages and %d stored, want 1 and none", n, r.store.stored())
 		}
 	})
@@ -158,10 +157,10 @@ func TestForeignAndMalformedMessages(t *testing.T) {
 		r.send("pi-1", in(saturday))
 		r.settle()
 		wantAcks(t, r, "pi-1", 1) // the flow goes on
-		if n := testutil.ToFloat64(r.metrics.foreign); n != 4 {
+		if n := r.metric("foreign_total"); n != 4 {
 			t.Errorf("%v foreign messages, want 4", n)
 		}
-		if n := testutil.ToFloat64(r.metrics.malformed.WithLabelValues("poort", "pi-1")); n != 9 {
+		if n := r.metric("malformed_total", "poort", "pi-1"); n != 9 {
 			t.Errorf("%v malformed messages, want 9", n)
 		}
 		if len(r.acks("pi-3")) > 0 || r.store.stored() != 1 {
@@ -187,7 +186,7 @@ func TestFullStoreRecovers(t *testing.T) {
 				t.Errorf("%d attempts in 50 seconds", n)
 			}
 			r.store.setFail(nil)
-			time.Sleep(maxRetry)
+			time.Sleep(pace.MaxRetry)
 			r.settle()
 			if got := r.acks("pi-1"); len(got) == 0 || got[len(got)-1] != 1 {
 				t.Errorf("acks %v, want 1", got)
@@ -198,6 +197,9 @@ func TestFullStoreRecovers(t *testing.T) {
 		})
 	}
 }
+
+// queueLen is how many batches of a gateway may wait.
+const queueLen = 32
 
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -210,11 +212,11 @@ func TestQueueIsBounded(t *testing.T) {
 			r.sendAt("pi-1", i+2, in(saturday))
 		}
 		synctest.Wait()
-		if n := testutil.ToFloat64(r.metrics.dropped.WithLabelValues("poort", "pi-1")); n != sent-1-queueLen {
+		if n := r.metric("dropped_batches_total", "poort", "pi-1"); n != sent-1-queueLen {
 			t.Errorf("%v batches dropped of %d, want all but the first and %d", n, sent, queueLen)
 		}
 		r.store.setFail(nil)
-		time.Sleep(maxRetry)
+		time.Sleep(pace.MaxRetry)
 		r.settle()
 		acks := r.acks("pi-1")
 		for next := acks[len(acks)-1] + 1; next <= sent; next++ { // go back N
@@ -234,8 +236,8 @@ func TestRecordedPastFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newFakeStore(), at(saturday), nil)
 		r.well()
-		rebuilds := testutil.ToFloat64(r.metrics.rebuilds.WithLabelValues("poort"))
-		recomputes := testutil.ToFloat64(r.metrics.recomputes.WithLabelValues("poort"))
+		rebuilds := r.rebuilds()
+		recomputes := r.metric("recomputes_total", "poort")
 		const batches = 40
 		for i := range batches {
 			events := make([]perron.Event, broker.MaxEvents)
@@ -249,10 +251,10 @@ func TestRecordedPastFlows(t *testing.T) {
 		if n := r.store.stored(); n != batches*broker.MaxEvents {
 			t.Fatalf("%d events stored", n)
 		}
-		if n := testutil.ToFloat64(r.metrics.rebuilds.WithLabelValues("poort")); n != rebuilds {
+		if n := r.rebuilds(); n != rebuilds {
 			t.Errorf("%v rebuilds for the past", n-rebuilds)
 		}
-		if n := testutil.ToFloat64(r.metrics.recomputes.WithLabelValues("poort")); n > recomputes+2 {
+		if n := r.metric("recomputes_total", "poort"); n > recomputes+2 {
 			t.Errorf("%v computations for the past", n-recomputes)
 		}
 		if b := r.shown(); b.Gates[0].InToday != 0 {

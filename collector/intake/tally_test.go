@@ -1,4 +1,4 @@
-package collector
+package intake
 
 import (
 	"fmt"
@@ -14,6 +14,9 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
+
+// saturday is a summer day at noon, civil time.
+var saturday = time.Date(2026, 5, 30, 10, 0, 0, 0, time.UTC)
 
 func pathTo(t *testing.T, s string) broker.Path {
 	t.Helper()

@@ -1,4 +1,4 @@
-package collector
+package intake
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
 )
@@ -56,7 +58,7 @@ type gone struct {
 // stored, and the gateway cannot tell how much that was. Only the worker uses
 // it, but for hear.
 type epochs struct {
-	w    *worker
+	g    *gateway
 	wake chan struct{}
 	mu   sync.Mutex
 	due  []said // guarded by mu
@@ -90,7 +92,7 @@ func (b *book) clone() *book {
 	return &c
 }
 
-func newEpochs(w *worker) *epochs { return &epochs{w: w, wake: make(chan struct{}, 1)} }
+func newEpochs(g *gateway) *epochs { return &epochs{g: g, wake: make(chan struct{}, 1)} }
 
 // hear takes in a status, also a goodbye. It does not block.
 func (e *epochs) hear(s *perron.GatewayStatus, heard time.Time) {
@@ -105,7 +107,7 @@ func (e *epochs) hear(s *perron.GatewayStatus, heard time.Time) {
 	} else if n < maxSaid { // else the next status says it again
 		e.due = append(e.due, news)
 	}
-	poke(e.wake)
+	pace.Poke(e.wake)
 }
 
 // add takes in what was said later of the same outbox. A card that forgot its
@@ -127,7 +129,7 @@ func (e *epochs) work(ctx context.Context) error {
 	e.due = nil
 	e.mu.Unlock()
 	for _, s := range due {
-		err := e.w.c.insist(ctx, e.w.name(), "keep what is known of an outbox", func() error { return e.said(ctx, s) })
+		err := e.g.in.insist(ctx, e.g, "keep what is known of an outbox", func() error { return e.said(ctx, s) })
 		if err != nil {
 			return err
 		}
@@ -192,9 +194,9 @@ func (e *epochs) change(ctx context.Context, s said) error {
 	if old := b.Now; old.Epoch != "" {
 		g := gone{said: old, At: old.Heard}
 		// Losses are shown on their day.
-		g.At = later(g.At, perron.DateOf(s.Heard).Start())
-		res, err := e.w.c.cfg.Store.Commit(ctx, store.Batch{
-			Site: e.w.live.site.ID, Gateway: e.w.gateway, Epoch: old.Epoch, First: 1, Received: s.Heard,
+		g.At = laterOf(g.At, perron.DateOf(s.Heard).Start())
+		res, err := e.g.in.cfg.Store.Commit(ctx, store.Batch{
+			Site: e.g.site.ID, Gateway: e.g.id, Epoch: old.Epoch, First: 1, Received: s.Heard,
 		})
 		if err != nil {
 			return fmt.Errorf("ask up to where it is stored: %w", err)
@@ -204,9 +206,9 @@ func (e *epochs) change(ctx context.Context, s said) error {
 		} else if err := e.lose(ctx, &g, n); err != nil {
 			return err
 		} else {
-			e.w.c.log.Error("the gateway has a new outbox; what the old one held is lost", "site", e.w.live.site.ID, "gateway", e.w.gateway,
+			e.g.in.log.Error("the gateway has a new outbox; what the old one held is lost", logs.Site, e.g.site.ID, logs.Gateway, e.g.id,
 				"was", old.Epoch, "epoch", s.Epoch, "at_least", n, "last_heard", old.Heard)
-			e.w.metrics.lost.Add(float64(n))
+			e.g.metrics.lost.Add(float64(n))
 		}
 		b.Gone = append(b.Gone, g)
 		b.Gone = slices.Delete(b.Gone, 0, max(0, len(b.Gone)-keepGone))
@@ -230,14 +232,13 @@ func (e *epochs) lose(ctx context.Context, g *gone, n uint64) error {
 // keep saves a loss and hands it to the live state, which may just be reading
 // what is saved.
 func (e *epochs) keep(ctx context.Context, l store.Loss) error {
-	live := e.w.live
-	live.commits.RLock()
-	defer live.commits.RUnlock()
-	if err := e.w.c.cfg.Store.SaveLoss(ctx, l); err != nil {
-		return err
-	}
-	live.receive(func(in *inbox) { in.losses = append(in.losses, l) })
-	return nil
+	return e.g.site.Present.Together(func() error {
+		if err := e.g.in.cfg.Store.SaveLoss(ctx, l); err != nil {
+			return err
+		}
+		e.g.site.Present.Lost(l)
+		return nil
+	})
 }
 
 func (e *epochs) withdraw(ctx context.Context, g *gone) error {
@@ -250,7 +251,7 @@ func (e *epochs) withdraw(ctx context.Context, g *gone) error {
 }
 
 func (e *epochs) loss(g *gone) store.Loss {
-	return store.Loss{Site: e.w.live.site.ID, Gateway: e.w.gateway, Kind: perron.DoubtOutbox, Reason: g.Epoch, At: g.At, Count: g.Count}
+	return store.Loss{Site: e.g.site.ID, Gateway: e.g.id, Kind: perron.DoubtOutbox, Reason: g.Epoch, At: g.At, Count: g.Count}
 }
 
 // read reads the book, once.
@@ -258,7 +259,7 @@ func (e *epochs) read(ctx context.Context) error {
 	if e.known != nil {
 		return nil
 	}
-	r, err := e.w.c.cfg.Store.Reading(ctx, e.w.live.site.ID, e.w.gateway)
+	r, err := e.g.in.cfg.Store.Reading(ctx, e.g.site.ID, e.g.id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -281,7 +282,7 @@ func (e *epochs) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.w.c.cfg.Store.SaveReading(ctx, store.Reading{Site: e.w.live.site.ID, Gateway: e.w.gateway, Data: string(data)}); err != nil {
+	if err := e.g.in.cfg.Store.SaveReading(ctx, store.Reading{Site: e.g.site.ID, Gateway: e.g.id, Data: string(data)}); err != nil {
 		return err
 	}
 	e.saved = now

@@ -258,19 +258,19 @@ func (w *fakeWeather) Hours(site string, since int) ([]perron.Weather, int) {
 // given once, not to itself, and the weather each time that it is new.
 func TestForecasterBorrowsAndHearsTheWeather(t *testing.T) {
 	c := &Collector{cfg: Config{Weather: &fakeWeather{revision: 3}}}
-	keeperOf := func(id string) (*keeper, *villager) {
+	of := func(id string) (*forecasting, *villager) {
 		v := &villager{site: id}
-		return &keeper{l: &live{c: c, site: &perron.Site{ID: id}}, forecaster: v}, v
+		return &forecasting{d: newDesk(c, &perron.Site{ID: id}), forecaster: v}, v
 	}
-	poort, p := keeperOf("poort")
-	haven, h := keeperOf("haven")
-	buiten, b := keeperOf("buiten") // too young to lend
+	poort, p := of("poort")
+	haven, h := of("haven")
+	buiten, b := of("buiten") // too young to lend
 	poort.borrow()
-	for _, k := range []*keeper{poort, haven, buiten} {
+	for _, k := range []*forecasting{poort, haven, buiten} {
 		k.lend()
 	}
 	for range 2 {
-		for _, k := range []*keeper{poort, haven, buiten} {
+		for _, k := range []*forecasting{poort, haven, buiten} {
 			k.borrow()
 			k.weather()
 		}
@@ -287,5 +287,5 @@ func TestForecasterBorrowsAndHearsTheWeather(t *testing.T) {
 	}
 	c.cfg.Weather = nil
 	poort.weather()
-	(&keeper{l: poort.l, forecaster: &fakeForecaster{}}).borrow()
+	(&forecasting{d: poort.d, forecaster: &fakeForecaster{}}).borrow()
 }

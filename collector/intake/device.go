@@ -1,14 +1,15 @@
-package collector
+package intake
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/present"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -79,9 +80,9 @@ func (d *Device) check(site *perron.Site) error {
 	return nil
 }
 
-// silentAfter is when the device counts as gone.
-func (d *Device) silentAfter() time.Duration {
-	return max(silentAfter, d.Every*5/2)
+// SilentAfter is for how long the device may say nothing until it counts as gone.
+func (d *Device) SilentAfter() time.Duration {
+	return max(present.SilentAfter, d.Every*5/2)
 }
 
 const (
@@ -90,6 +91,8 @@ const (
 	reportQueue = 256
 	// uplinkQueue is how many messages may wait to be looked at.
 	uplinkQueue = 1024
+	// sayEvery is how often it is said how a device is, whether it speaks or not.
+	sayEvery = 15 * time.Second
 	// askAgain is how long after messages did not fit the broker is asked to send
 	// them once more.
 	askAgain = 5 * time.Second
@@ -105,54 +108,54 @@ type report struct {
 	done     func() // of an uplink
 }
 
-// A teller turns what one device says into passages.
-type teller struct {
+// A reporter turns what one device says into passages.
+type reporter struct {
 	Device
-	c      *Collector
-	live   *live
-	worker *worker // commits
-	queue  chan report
-	gone   bool // its last will came, and nothing since
+	in      *Intake
+	site    *site
+	gateway *gateway // commits
+	queue   chan report
+	gone    bool // its last will came, and nothing since
 }
 
-func newTeller(c *Collector, l *live, d Device) *teller {
-	return &teller{Device: d, c: c, live: l, worker: newWorker(c, l, d.Gateway), queue: make(chan report, reportQueue)}
+func newReporter(in *Intake, s *site, d Device) *reporter {
+	return &reporter{Device: d, in: in, site: s, gateway: newGateway(in, s, d.Gateway), queue: make(chan report, reportQueue)}
 }
 
-func (d *teller) gate(sensor string) string {
-	gate, _ := d.live.site.GateOf(sensor) // checked
+func (d *reporter) gate(sensor string) string {
+	gate, _ := d.site.GateOf(sensor) // checked
 	return gate
 }
 
 // offer puts a report into the queue and says whether it fit. Counters that do
 // not fit are said again; an uplink that is not done stays with its broker.
-func (d *teller) offer(r report) bool {
+func (d *reporter) offer(r report) bool {
 	select {
 	case d.queue <- r:
 		return true
 	default:
-		d.worker.metrics.dropped.Inc()
+		d.gateway.metrics.dropped.Inc()
 		return false
 	}
 }
 
 // run takes in one report after the other. Until the device speaks, what was
 // known of it at the end of the last run is what the live state knows.
-func (d *teller) run(ctx context.Context) {
+func (d *reporter) run(ctx context.Context) {
 	t, err := d.load(ctx)
 	if err != nil {
 		return // ctx has ended
 	}
-	tick := time.NewTicker(tickEvery)
+	tick := time.NewTicker(sayEvery)
 	defer tick.Stop()
 	for {
-		d.tell(t)
+		d.say(t)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case r := <-d.queue:
-			if t = d.take(ctx, t, r); t == nil {
+			if t = d.record(ctx, t, r); t == nil {
 				return
 			}
 		}
@@ -161,18 +164,18 @@ func (d *teller) run(ctx context.Context) {
 
 // load reads what is remembered of the device and commits what may not have
 // been committed. The error is that of ctx.
-func (d *teller) load(ctx context.Context) (*tally, error) {
+func (d *reporter) load(ctx context.Context) (*tally, error) {
 	var t *tally
-	err := d.c.insist(ctx, d.worker.name(), "read the last reading", func() error {
-		r, err := d.c.cfg.Store.Reading(ctx, d.Site, d.Gateway)
+	err := d.in.insist(ctx, d.gateway, "read the last reading", func() error {
+		r, err := d.in.cfg.Store.Reading(ctx, d.Site, d.Gateway)
 		if errors.Is(err, store.ErrNotFound) {
-			t = newTally(d.c.cfg.Now())
+			t = newTally(d.in.cfg.Civil())
 			return nil
 		}
 		switch {
 		case err != nil:
 		case readBook(r.Data) != nil: // it had an outbox once
-			t = newTally(d.c.cfg.Now())
+			t = newTally(d.in.cfg.Civil())
 		default:
 			t, err = readTally(r.Data)
 		}
@@ -184,9 +187,9 @@ func (d *teller) load(ctx context.Context) (*tally, error) {
 	return t, d.commit(ctx, t)
 }
 
-// take takes in a report and returns what is to be remembered now; nil when ctx
+// record takes in a report and returns what is to be remembered now; nil when ctx
 // has ended.
-func (d *teller) take(ctx context.Context, t *tally, r report) *tally {
+func (d *reporter) record(ctx context.Context, t *tally, r report) *tally {
 	if d.gone = r.gone; d.gone {
 		return t
 	}
@@ -198,9 +201,9 @@ func (d *teller) take(ctx context.Context, t *tally, r report) *tally {
 	} else {
 		v = next.counters(&d.Device, d.gate, *r.counters, r.received, r.retained)
 	}
-	d.c.metrics.reports.WithLabelValues(d.Site, d.Gateway, string(v)).Inc()
+	d.in.metrics.reports.WithLabelValues(d.Site, d.Gateway, string(v)).Inc()
 	if failed != nil {
-		d.c.malformed(d.worker, "uplink", failed)
+		d.in.malformed(d.gateway, "uplink", failed)
 	}
 	if v != isNew {
 		if r.done != nil {
@@ -213,11 +216,11 @@ func (d *teller) take(ctx context.Context, t *tally, r report) *tally {
 		next, err = readTally(data) // exactly what will be read after a crash
 	}
 	if err != nil {
-		d.c.log.Error("reading cannot be kept", "site", d.Site, "gateway", d.Gateway, "error", err)
+		d.in.log.Error("reading cannot be kept", logs.Site, d.Site, logs.Gateway, d.Gateway, logs.Error, err)
 		return t
 	}
-	if err := d.c.insist(ctx, d.worker.name(), "save the reading", func() error {
-		return d.c.cfg.Store.SaveReading(ctx, store.Reading{Site: d.Site, Gateway: d.Gateway, Data: data})
+	if err := d.in.insist(ctx, d.gateway, "save the reading", func() error {
+		return d.in.cfg.Store.SaveReading(ctx, store.Reading{Site: d.Site, Gateway: d.Gateway, Data: data})
 	}); err != nil {
 		return nil
 	}
@@ -231,43 +234,41 @@ func (d *teller) take(ctx context.Context, t *tally, r report) *tally {
 }
 
 // commit stores the passages of the last report. The error is that of ctx.
-func (d *teller) commit(ctx context.Context, t *tally) error {
-	b, empty := t.batch(d.Site, d.Gateway, d.c.cfg.Now())
+func (d *reporter) commit(ctx context.Context, t *tally) error {
+	b, empty := t.batch(d.Site, d.Gateway, d.in.cfg.Civil())
 	if empty {
 		return nil
 	}
-	return d.c.insist(ctx, d.worker.name(), "commit", func() error {
-		_, err := d.worker.commit(ctx, &b)
+	return d.in.insist(ctx, d.gateway, "commit", func() error {
+		_, err := d.gateway.commit(ctx, &b)
 		return err
 	})
 }
 
-// tell says how the device is, to the live state and to whoever shows it: there
+// say says how the device is, to the live state and to whoever shows it: there
 // is nobody else to do it.
-func (d *teller) tell(t *tally) {
+func (d *reporter) say(t *tally) {
 	if t.Heard.IsZero() {
 		return
 	}
-	now := d.c.cfg.Now()
-	online := !d.gone && now.Sub(t.Heard) <= d.silentAfter()
+	now := d.in.cfg.Civil()
+	online := !d.gone && now.Sub(t.Heard) <= d.SilentAfter()
 	s := t.status(&d.Device, online)
-	d.live.receive(func(in *inbox) {
-		in.statuses = append(in.statuses, heardStatus{GatewayStatus: s, heard: t.Heard, device: true, doubts: t.doubts(d.Gateway, now)})
-	})
+	d.site.Present.Hear(present.Status{GatewayStatus: s, Heard: t.Heard, Device: true, Doubts: t.doubts(d.Gateway, now)})
 	payload, err := broker.EncodeStatus(s)
 	if err != nil {
-		d.c.log.Error("status of a device cannot be sent", "site", d.Site, "gateway", d.Gateway, "error", err)
+		d.in.log.Error("status of a device cannot be sent", logs.Site, d.Site, logs.Gateway, d.Gateway, logs.Error, err)
 		return
 	}
-	d.live.out.put(broker.Message{Topic: broker.StatusTopic(d.Site, d.Gateway), Payload: payload, Retained: true})
+	d.site.Present.Publish(broker.Message{Topic: broker.StatusTopic(d.Site, d.Gateway), Payload: payload, Retained: true})
 }
 
 // onCounters puts what a device says into its queue.
-func (c *Collector) onCounters(m broker.Message) {
+func (in *Intake) onCounters(m broker.Message) {
 	t, err := broker.ParseTopic(m.Topic)
-	d := c.tellers[gatewayKey{t.Site, t.Gateway}]
+	d := in.reporters[key{t.Site, t.Gateway}]
 	if err != nil || d == nil || d.Network != "" {
-		c.refuse(t, m.Topic, err)
+		in.Refuse(t, m.Topic, err)
 		return
 	}
 	if len(m.Payload) == 0 {
@@ -275,125 +276,64 @@ func (c *Collector) onCounters(m broker.Message) {
 	}
 	v, err := broker.DecodeCounters(m.Payload)
 	if err != nil {
-		c.malformed(d.worker, "counters", err)
+		in.malformed(d.gateway, "counters", err)
 		return
 	}
-	d.offer(report{counters: &v, received: c.cfg.Now().Round(0).UTC(), retained: m.Retained})
+	d.offer(report{counters: &v, received: in.cfg.Civil().Round(0).UTC(), retained: m.Retained})
 }
 
-// An intake sorts the uplinks of one network.
-type intake struct {
-	Network
-	c       *Collector
-	queue   chan uplinkMessage
-	devices map[string]*teller // by their id in the network
-	missed  atomic.Bool        // messages did not fit
-}
-
-type uplinkMessage struct {
-	broker.Message
-	done     func()
-	received time.Time
-}
-
-func newIntake(c *Collector, n Network) *intake {
-	in := &intake{Network: n, c: c, queue: make(chan uplinkMessage, uplinkQueue), devices: make(map[string]*teller)}
-	n.Link.Consume(n.Filter, func(m broker.Message, done func()) {
-		select {
-		case in.queue <- uplinkMessage{m, done, c.cfg.Now().Round(0).UTC()}:
-		default:
-			in.miss() // the broker keeps it
-		}
-	})
-	return in
-}
-
-func (in *intake) run(ctx context.Context) {
-	tick := time.NewTicker(askAgain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if in.missed.Swap(false) {
-				in.Link.Renew()
-			}
-		case m := <-in.queue:
-			in.sort(m)
-		}
+// onWill takes in the last will of a device that reports counts. All else that
+// is said of it we say ourselves.
+func (in *Intake) onWill(d *reporter, m broker.Message) {
+	s, err := broker.DecodeStatus(m.Payload)
+	if err == nil && (s.Site != d.Site || s.Gateway != d.Gateway) {
+		err = fmt.Errorf("status of %s/%s", s.Site, s.Gateway)
 	}
-}
-
-// miss notes that a message did not fit.
-func (in *intake) miss() {
-	in.c.metrics.uplinks.WithLabelValues(in.ID, "dropped").Inc()
-	in.missed.Store(true)
-}
-
-// sort gives an uplink to its device. What is nobody's is done with: the broker
-// would send it again and again.
-func (in *intake) sort(m uplinkMessage) {
-	result := "passed"
-	u, err := broker.DecodeUplink(in.Format, m.Payload)
-	d := in.devices[u.Device]
-	switch {
-	case err != nil:
-		result = "malformed"
-		if n, ok := in.c.rare.Allow("uplink " + in.ID); ok {
-			in.c.log.Warn("message of a network is no uplink", "network", in.ID, "topic", m.Topic, "error", err, "times", n)
-		}
-	case d == nil:
-		// Other devices of the municipality, or sites of other collectors.
-		result = "unknown_device"
-	default:
-		if !d.offer(report{uplink: &u, received: m.received, retained: m.Retained, done: m.done}) {
-			in.miss()
-			return
-		}
-		in.c.metrics.uplinks.WithLabelValues(in.ID, result).Inc()
+	if err != nil {
+		in.malformed(d.gateway, "status", err)
 		return
 	}
-	in.c.metrics.uplinks.WithLabelValues(in.ID, result).Inc()
-	m.done()
+	if s.Online || m.Retained || s.Epoch != "" || !s.At.IsZero() {
+		return // a last will knows neither
+	}
+	d.offer(report{gone: true})
 }
 
 // addDevices makes what devices without an outbox need.
-func (c *Collector) addDevices(devices []Device, networks []Network) error {
-	intakes := make(map[string]*intake)
+func (in *Intake) addDevices(devices []Device, networks []Network) error {
+	byID := make(map[string]*network)
 	for _, n := range networks {
-		if intakes[n.ID] != nil || n.Link == nil {
+		if byID[n.ID] != nil || n.Link == nil {
 			return fmt.Errorf("network %q is configured twice, or has no link", n.ID)
 		}
-		intakes[n.ID] = newIntake(c, n)
-		c.intakes = append(c.intakes, intakes[n.ID])
+		byID[n.ID] = newNetwork(in, n)
+		in.networks = append(in.networks, byID[n.ID])
 	}
 	for _, d := range devices {
-		l := c.sites[d.Site]
-		if l == nil {
-			if c.elsewhere[d.Site] {
+		s := in.sites[d.Site]
+		if s == nil {
+			if in.elsewhere[d.Site] {
 				continue
 			}
 			return fmt.Errorf("device %q of site %q, which is not configured", d.Gateway, d.Site)
 		}
-		if err := d.check(l.site); err != nil {
+		if err := d.check(s.Site.Site); err != nil {
 			return err
 		}
-		key := gatewayKey{d.Site, d.Gateway}
-		if c.tellers[key] != nil {
+		k := key{d.Site, d.Gateway}
+		if in.reporters[k] != nil {
 			return fmt.Errorf("device %q is configured twice at site %q", d.Gateway, d.Site)
 		}
-		t := newTeller(c, l, d)
-		c.tellers[key] = t
-		l.gateways[d.Gateway].silent = d.silentAfter()
+		r := newReporter(in, s, d)
+		in.reporters[k] = r
 		if d.Network == "" {
 			continue
 		}
-		in := intakes[d.Network]
-		if in == nil || in.devices[d.ID] != nil {
+		n := byID[d.Network]
+		if n == nil || n.devices[d.ID] != nil {
 			return fmt.Errorf("device %s/%s: network %q is not configured, or device %q is there twice", d.Site, d.Gateway, d.Network, d.ID)
 		}
-		in.devices[d.ID] = t
+		n.devices[d.ID] = r
 	}
 	return nil
 }

@@ -1,10 +1,11 @@
-package collector
+package intake
 
 import (
 	"slices"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/store"
 )
 
@@ -45,10 +46,10 @@ func (r *runs) returned(started, now time.Time) bool {
 // rival says in the log that two devices have one name, and tells the one that
 // is connected now, which says it in its own log and in its status. A message
 // that is lost is sent again with the next change.
-func (c *Collector) rival(w *worker) {
-	if n, ok := c.rare.Allow("rival " + w.name()); ok {
-		c.log.Error("two devices have the name of one gateway and throw each other off the broker; one needs a name and a credential of its own",
-			"site", w.live.site.ID, "gateway", w.gateway, "times", n)
+func (in *Intake) rival(g *gateway) {
+	if n, ok := in.rare.Allow("rival " + g.name()); ok {
+		in.log.Error("two devices have the name of one gateway and throw each other off the broker; one needs a name and a credential of its own",
+			logs.Site, g.site.ID, logs.Gateway, g.id, logs.Times, n)
 	}
-	w.acks.add(broker.Ack{Rival: true}, &store.Result{})
+	g.acks.add(broker.Ack{Rival: true}, &store.Result{})
 }

@@ -1,4 +1,4 @@
-package collector
+package present
 
 import (
 	"cmp"
@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// silentAfter is when a gateway that says something every half minute counts
+	// SilentAfter is when a gateway that says something every half minute counts
 	// as gone.
-	silentAfter = 95 * time.Second
+	SilentAfter = 95 * time.Second
 	// offAfter is how long a gateway may not have run, by its own account.
 	offAfter = time.Minute
 	// graceAtStart is how long after the start a gateway may be unheard.
@@ -21,8 +21,8 @@ const (
 	backlogAfter = time.Minute
 )
 
-// A gatewayState is what is known of one gateway.
-type gatewayState struct {
+// A gateway is what is known of one gateway.
+type gateway struct {
 	status perron.GatewayStatus
 	heard  time.Time // when it last said that it is online
 	// reported is the instant up to which it has sent everything.
@@ -42,16 +42,29 @@ type counters struct {
 
 func baseOf(s *perron.GatewayStatus) counters { return counters{s.Epoch, s.Dropped, s.LostEdges} }
 
+// A Status is what a gateway said of itself, and when that was heard.
+type Status struct {
+	perron.GatewayStatus
+	Heard time.Time
+	// Device says that this is of a device that reports counts, which has
+	// doubts of its own.
+	Device bool
+	Doubts []perron.Doubt
+}
+
+// turn begins a new day.
+func (g *gateway) turn() { g.base, g.off, g.notes = baseOf(&g.status), time.Time{}, nil }
+
 // hear takes in a status.
-func (g *gatewayState) hear(s heardStatus, now time.Time) {
-	if !s.Online && !s.device {
+func (g *gateway) hear(s Status, now time.Time) {
+	if !s.Online && !s.Device {
 		// A last will knows no more than that.
 		g.status.Online = false
 		return
 	}
 	// A device that was started again after a silence may have been without
 	// power, and has not seen what passed. Most know that themselves.
-	if was := g.status.Started; s.Outages == nil && !was.IsZero() && !was.Equal(s.Started) && s.heard.Sub(g.heard) > g.silent && g.off.IsZero() {
+	if was := g.status.Started; s.Outages == nil && !was.IsZero() && !was.Equal(s.Started) && s.Heard.Sub(g.heard) > g.silent && g.off.IsZero() {
 		g.off = g.heard
 	}
 	for _, o := range s.Outages {
@@ -59,10 +72,10 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 			g.off = o.From
 		}
 	}
-	if s.heard.After(g.heard) {
-		g.heard = s.heard
+	if s.Heard.After(g.heard) {
+		g.heard = s.Heard
 	}
-	g.notes = s.doubts
+	g.notes = s.Doubts
 	g.status = s.GatewayStatus
 	until := s.At
 	if s.Waiting > 0 {
@@ -78,7 +91,7 @@ func (g *gatewayState) hear(s heardStatus, now time.Time) {
 // report raises the instant up to which everything is known, but never beyond
 // now: a clock that is ahead must not keep a state fresh. One that was never set
 // says nothing.
-func (g *gatewayState) report(t, now time.Time) {
+func (g *gateway) report(t, now time.Time) {
 	if t.After(now) {
 		t = now
 	}
@@ -87,20 +100,12 @@ func (g *gatewayState) report(t, now time.Time) {
 	}
 }
 
-// reported takes in the time of an event of a gateway. Events come in the order
-// in which they happened, so that there is none older to come.
-func (l *live) reported(gateway string, t, now time.Time) {
-	if g := l.gateways[gateway]; g != nil {
-		g.report(t, now)
-	}
-}
-
 // measuredAt is the instant up to which all gateways have sent everything;
 // zero when one has never been heard of.
-func (l *live) measuredAt() time.Time {
+func (s *Site) measuredAt() time.Time {
 	var at time.Time
-	for i, id := range l.site.Gateways {
-		r := l.gateways[id].reported
+	for i, id := range s.site.Gateways {
+		r := s.gateways[id].reported
 		if r.IsZero() {
 			return time.Time{}
 		}
@@ -112,29 +117,27 @@ func (l *live) measuredAt() time.Time {
 }
 
 // doubts lists all reasons to trust the numbers less, in a fixed order.
-func (l *live) doubts(now time.Time) []perron.Doubt {
+func (s *Site) doubts(now time.Time) []perron.Doubt {
 	var out []perron.Doubt
-	for _, d := range l.losses {
+	for _, d := range s.losses {
 		out = append(out, *d)
 	}
-	for _, id := range l.site.Gateways {
-		out = append(out, l.gateways[id].doubts(id, now, l.started)...)
+	for _, id := range s.site.Gateways {
+		out = append(out, s.gateways[id].doubts(id, now, s.began)...)
 	}
-	l.mu.Lock()
-	if s := l.score; s != nil && !s.WorseSince.IsZero() {
-		out = append(out, perron.Doubt{Kind: perron.DoubtForecast, Since: s.WorseSince})
+	if sc := s.score; sc != nil && !sc.WorseSince.IsZero() {
+		out = append(out, perron.Doubt{Kind: perron.DoubtForecast, Since: sc.WorseSince})
 	}
-	if f := l.failures; f.Count > 0 && perron.DateOf(f.Since) == perron.DateOf(now) {
+	if f := s.failure; f.Count > 0 && perron.DateOf(f.Since) == perron.DateOf(now) {
 		out = append(out, f)
 	}
-	l.mu.Unlock()
 	slices.SortFunc(out, func(a, b perron.Doubt) int {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor), a.Since.Compare(b.Since))
 	})
 	return out
 }
 
-func (g *gatewayState) doubts(id string, now, started time.Time) (out []perron.Doubt) {
+func (g *gateway) doubts(id string, now, started time.Time) (out []perron.Doubt) {
 	add := func(kind perron.DoubtKind, since time.Time, count uint64) {
 		out = append(out, perron.Doubt{Kind: kind, Gateway: id, Since: since, Count: count})
 	}

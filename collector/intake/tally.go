@@ -1,4 +1,4 @@
-package collector
+package intake
 
 import (
 	"cmp"
@@ -206,7 +206,7 @@ func (t *tally) counters(d *Device, gate func(string) string, m broker.Counters,
 	if !t.ClockOff && (retained || received.Sub(m.At) > offBy) {
 		at, dated = m.At, true
 	}
-	at = later(at, t.At) // time does not go back where counts go forward
+	at = laterOf(at, t.At) // time does not go back where counts go forward
 	current := len(t.Boots) > 0 && t.Boots[len(t.Boots)-1] == m.Boot
 	switch {
 	case current:
@@ -228,7 +228,7 @@ func (t *tally) counters(d *Device, gate func(string) string, m broker.Counters,
 		// it could keep.
 		t.note(perron.DoubtReset, "", t.At, 0)
 	}
-	started := later(at.Add(-m.Up), t.At)
+	started := laterOf(at.Add(-m.Up), t.At)
 	for _, c := range d.Counters {
 		was, known := t.Counters[c.Sensor]
 		v, ok := m.Counters[c.Sensor]
@@ -252,7 +252,7 @@ func (t *tally) counters(d *Device, gate func(string) string, m broker.Counters,
 		t.Started = started.UTC()
 	}
 	if dated {
-		t.At, t.Heard = at.UTC(), later(t.Heard, at).UTC()
+		t.At, t.Heard = at.UTC(), laterOf(t.Heard, at).UTC()
 	}
 	return isNew
 }
@@ -291,7 +291,7 @@ func (t *tally) uplink(d *Device, gate func(string) string, u broker.Uplink, rec
 			t.found(perron.DoubtUplinks)
 		}
 	}
-	t.Heard = later(t.Heard, at).UTC()
+	t.Heard = laterOf(t.Heard, at).UTC()
 	was, counted := t.At, false
 	var failed error
 	for _, c := range d.Counters {
@@ -318,13 +318,13 @@ func (t *tally) uplink(d *Device, gate func(string) string, u broker.Uplink, rec
 			v.State = counter.State{At: from}
 			t.count(d, gate, c, &v, counter.Counter{Bits: 64}, counter.Reading{Value: n, At: at}, -1)
 		default:
-			t.count(d, gate, c, &v, counter.Counter{Bits: d.Bits}, counter.Reading{Value: n, At: later(at, v.At), Gap: f.began}, -1)
+			t.count(d, gate, c, &v, counter.Counter{Bits: d.Bits}, counter.Reading{Value: n, At: laterOf(at, v.At), Gap: f.began}, -1)
 		}
 		t.Counters[c.Sensor] = v
 		counted = true
 	}
 	if counted {
-		t.At = later(t.At, at).UTC()
+		t.At = laterOf(t.At, at).UTC()
 	}
 	return isNew, failed
 }
@@ -348,7 +348,7 @@ func (t *tally) count(d *Device, gate func(string) string, c DeviceCounter, v *t
 	case step.Kind == counter.Jump:
 		t.note(perron.DoubtJump, c.Sensor, r.At, step.Refused)
 	case step.Doubt:
-		t.note(perron.DoubtReset, c.Sensor, later(from, r.At.Add(-d.Every)), 0)
+		t.note(perron.DoubtReset, c.Sensor, laterOf(from, r.At.Add(-d.Every)), 0)
 	}
 	if step.Delta == 0 {
 		return
@@ -367,7 +367,7 @@ func (t *tally) count(d *Device, gate func(string) string, c DeviceCounter, v *t
 	t.Runs = append(t.Runs, x)
 	t.Next += x.N
 	v.Passages += x.N
-	v.Last = later(v.Last, x.To)
+	v.Last = laterOf(v.Last, x.To)
 }
 
 // A frame is what the frame counter of an uplink says.

@@ -1,4 +1,4 @@
-package collector
+package present
 
 import (
 	"slices"
@@ -7,9 +7,9 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// maxDayEvents bounds what is kept in memory of one site's day: some 50 MB. A
+// MaxEvents bounds what is kept in memory of one site's day: some 50 MB. A
 // busy perron has 20,000 events a day; only a chattering sensor has a million.
-const maxDayEvents = 1 << 20
+const MaxEvents = 1 << 20
 
 // A day holds what a live state rests on: the events since the last local
 // midnight, when the yard was empty. Events up to [perron.MaxAhead] past its
@@ -51,7 +51,7 @@ func (d *day) count(e perron.Event, gate int) {
 
 // keep adds an event to those in order, or to the late ones.
 func (d *day) keep(e perron.Event, late bool) {
-	if len(d.events)+len(d.late) >= maxDayEvents {
+	if len(d.events)+len(d.late) >= MaxEvents {
 		d.full = true
 		return
 	}
