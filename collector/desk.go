@@ -16,7 +16,7 @@ import (
 // on the board.
 type desk struct {
 	*perron.Site
-	c     *Collector
+	c     *core
 	inbox inbox
 	board board
 	out   *retained
@@ -28,7 +28,7 @@ type desk struct {
 	once    sync.Once     // closes ready
 }
 
-func newDesk(c *Collector, site *perron.Site) *desk {
+func newDesk(c *core, site *perron.Site) *desk {
 	return &desk{
 		Site: site, c: c, out: newRetained(site.ID), ready: make(chan struct{}),
 		inbox: inbox{wake: make(chan struct{}, 1)}, board: board{site: site, known: make(chan struct{}, 1)},

@@ -211,3 +211,38 @@ func week(from, end time.Time) time.Time {
 	}
 	return end
 }
+
+// lend makes what the forecaster has learned known to the other sites.
+func (f *forecasting) lend() {
+	if n, ok := f.forecaster.(Neighbour); ok {
+		if p, ok := n.Pattern(); ok {
+			f.d.c.patterns.put(f.d.ID, p)
+		}
+	}
+}
+
+// borrow gives the forecaster what is new of the other sites.
+func (f *forecasting) borrow() {
+	n, ok := f.forecaster.(Neighbour)
+	if !ok {
+		return
+	}
+	list, revision := f.d.c.patterns.others(f.d.ID, f.borrowed)
+	if revision != f.borrowed {
+		f.borrowed = revision
+		n.Borrow(list)
+	}
+}
+
+// weather gives the forecaster what is new of the weather.
+func (f *forecasting) weather() {
+	m, ok := f.forecaster.(Meteorologist)
+	if !ok || f.d.c.cfg.Weather == nil {
+		return
+	}
+	hours, revision := f.d.c.cfg.Weather.Hours(f.d.ID, f.weatherIs)
+	if revision != f.weatherIs {
+		f.weatherIs = revision
+		m.Weather(hours)
+	}
+}

@@ -257,7 +257,7 @@ func (w *fakeWeather) Hours(site string, since int) ([]perron.Weather, int) {
 // TestForecasterBorrowsAndHearsTheWeather: what a neighbour has learned is
 // given once, not to itself, and the weather each time that it is new.
 func TestForecasterBorrowsAndHearsTheWeather(t *testing.T) {
-	c := &Collector{cfg: Config{Weather: &fakeWeather{revision: 3}}}
+	c := &core{cfg: Config{Weather: &fakeWeather{revision: 3}}}
 	of := func(id string) (*forecasting, *villager) {
 		v := &villager{site: id}
 		return &forecasting{d: newDesk(c, &perron.Site{ID: id}), forecaster: v}, v

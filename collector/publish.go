@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path"
 	"sync"
-	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/internal/logs"
@@ -58,7 +57,7 @@ func (r *retained) next() (broker.Message, bool) {
 	return m, true
 }
 
-func (r *retained) run(ctx context.Context, c *Collector) {
+func (r *retained) run(ctx context.Context, c *core) {
 	wait := pace.MinRetry
 	for {
 		m, ok := r.next()
@@ -102,14 +101,3 @@ func levelOf(err error) slog.Level {
 	}
 	return slog.LevelWarn
 }
-
-// storeFailed counts and, once a minute, logs a failed call of the store.
-func (c *Collector) storeFailed(site, call string, err error) {
-	c.metrics.storeErrors.WithLabelValues(call).Inc()
-	if n, ok := c.rare.Allow(call + site); ok {
-		c.log.Error("store fails", logs.Call, call, logs.Site, site, logs.Error, err, logs.Times, n)
-	}
-}
-
-// readTimeout bounds a call of the store that nothing waits for.
-const readTimeout = 30 * time.Second

@@ -81,7 +81,7 @@ type site struct {
 // An outbox is what sequence numbers belong to.
 type outbox struct{ gateway, epoch string }
 
-func newSite(c *Collector, s *perron.Site, silent map[string]time.Duration) *site {
+func newSite(c *core, s *perron.Site, silent map[string]time.Duration) *site {
 	out := &site{desk: newDesk(c, s), actions: newActionLog()}
 	fresh := func() present.Estimator { return c.cfg.NewEstimator(s) }
 	if c.cfg.NewLearner != nil {
@@ -478,4 +478,20 @@ func (s *site) mend() {
 	if len(m.Samples) > 0 {
 		s.board.leave(m)
 	}
+}
+
+// renew lets go of a present that failed, with everything that may have made it
+// fail, and shows the site as unknown. What is stored is read again when run
+// begins anew; gateways say every half minute how they are.
+func (s *site) renew() {
+	s.turned.Store(0)
+	s.commits.Lock()
+	s.loaded = false
+	s.inbox.empty()
+	s.commits.Unlock()
+	b := s.present.Nothing(s.c.cfg.Civil(), s.failure.get())
+	s.present = present.New(s.config)
+	s.present.Score(s.score.Load())
+	s.board.show(b)
+	s.publish(b)
 }
