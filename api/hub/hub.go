@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // A Reason says why a member was sent away.
@@ -33,7 +34,8 @@ type entry[M any] struct {
 // A Hub distributes messages of type M. Its methods may be called from any
 // goroutine and never wait for a member.
 type Hub[M any] struct {
-	run string
+	// Encoders ask for the run while the lock is held, so it does not need it.
+	run atomic.Pointer[string]
 
 	mu      sync.Mutex
 	seq     uint64
@@ -44,16 +46,19 @@ type Hub[M any] struct {
 
 // New makes a hub that remembers the last memory messages. It starts nothing.
 func New[M any](memory int) *Hub[M] {
-	return &Hub[M]{
-		run:     rand.Text()[:10],
-		memory:  make([]entry[M], 0, max(memory, 1)),
-		members: make(map[*Member[M]]struct{}),
-	}
+	h := &Hub[M]{memory: make([]entry[M], 0, max(memory, 1)), members: make(map[*Member[M]]struct{})}
+	h.begin()
+	return h
+}
+
+func (h *Hub[M]) begin() {
+	run := rand.Text()[:10]
+	h.run.Store(&run)
 }
 
 // Run is the name of this hub's numbering. Another hub, and this one in another
-// process, has another.
-func (h *Hub[M]) Run() string { return h.run }
+// process or after Forget, has another.
+func (h *Hub[M]) Run() string { return *h.run.Load() }
 
 // Publish numbers a message and gives it to every member that follows the
 // key's site. The number is used even when encode fails, so that nobody gets a
@@ -130,6 +135,22 @@ func (h *Hub[M]) Close() {
 	}
 }
 
+// Forget begins a new run when there are no members: whoever comes back needs
+// everything anew. It says whether it did. It is for a hub that is not told
+// anything for a while, where a member would take silence for having missed
+// nothing.
+func (h *Hub[M]) Forget() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.members) > 0 {
+		return false
+	}
+	clear(h.memory)
+	h.memory = h.memory[:0]
+	h.begin()
+	return true
+}
+
 // A Position is where a member was in the numbering of a run.
 type Position struct {
 	Run string
@@ -165,7 +186,7 @@ func (h *Hub[M]) Join(sites []string, queue int, at *Position) (m *Member[M], w 
 }
 
 func (h *Hub[M]) since(m *Member[M], at *Position) ([]M, bool) {
-	if at == nil || at.Run != h.run || at.Seq > h.seq {
+	if at == nil || at.Run != h.Run() || at.Seq > h.seq {
 		return nil, false
 	}
 	oldest := h.seq + 1

@@ -132,3 +132,23 @@ func TestClosed(t *testing.T) {
 		t.Error("a closed hub admits members")
 	}
 }
+
+func TestForget(t *testing.T) {
+	h := New[string](4)
+	run := h.Run()
+	m, _, _ := h.Join(nil, 4, nil)
+	if err := h.Publish(Key{"poort", "state"}, func(uint64) (string, error) { return "busy", nil }); err != nil {
+		t.Fatal(err)
+	}
+	if h.Forget() || h.Run() != run {
+		t.Error("forgot while a member was there")
+	}
+	m.Leave()
+	if !h.Forget() || h.Run() == run {
+		t.Error("did not begin a new run")
+	}
+	// Whoever missed nothing of the old run may have missed something since.
+	if _, w, _ := h.Join(nil, 4, &Position{Run: run, Seq: 1}); w.Resumed || w.Seq != 1 {
+		t.Errorf("resumed a run that was forgotten: %+v", w)
+	}
+}
