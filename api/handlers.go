@@ -9,6 +9,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // handlers answers what openapi.json promises.
@@ -37,7 +38,11 @@ func (h handlers) site(id string) (*perron.Site, error) {
 }
 
 // ListSites implements openapi.StrictServerInterface.
-func (h handlers) ListSites(ctx context.Context, _ openapi.ListSitesRequestObject) (openapi.ListSitesResponseObject, error) {
+func (h handlers) ListSites(ctx context.Context, r openapi.ListSitesRequestObject) (openapi.ListSitesResponseObject, error) {
+	lang, err := h.language(r.Params.Lang)
+	if err != nil {
+		return nil, err
+	}
 	now := h.now()
 	out := openapi.ListSites200JSONResponse{At: *instant(now), Sites: []openapi.Site{}}
 	var tag []any
@@ -45,7 +50,7 @@ func (h handlers) ListSites(ctx context.Context, _ openapi.ListSitesRequestObjec
 		lat, long := coordinates(s)
 		site := openapi.Site{
 			Id: s.ID, Name: s.Name, Address: s.Address, Latitude: lat, Longitude: long,
-			Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now),
+			Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Said: h.said(lang, s, now),
 		}
 		out.Sites = append(out.Sites, site)
 		site.State.AgeSeconds = coarse(site.State.AgeSeconds)
@@ -60,11 +65,15 @@ func (h handlers) GetSite(ctx context.Context, r openapi.GetSiteRequestObject) (
 	if err != nil {
 		return nil, err
 	}
+	lang, err := h.language(r.Params.Lang)
+	if err != nil {
+		return nil, err
+	}
 	now := h.now()
 	lat, long := coordinates(s)
 	out := openapi.GetSite200JSONResponse{
 		At: *instant(now), Id: s.ID, Name: s.Name, Address: s.Address, Latitude: lat, Longitude: long,
-		Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Opening: opening(s, now),
+		Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Said: h.said(lang, s, now), Opening: opening(s, now),
 	}
 	if len(s.Materials) > 0 {
 		out.Materials = &s.Materials
@@ -88,6 +97,31 @@ func coarse(seconds *int64) *int64 {
 func (h handlers) state(s *perron.Site, now time.Time) openapi.State {
 	b, _ := h.live.busyness(s.ID, now)
 	return publicState(b, now)
+}
+
+// language is the one that was asked for, nil for none.
+func (h handlers) language(tag *string) (*words.Language, error) {
+	if tag == nil || *tag == "" {
+		return nil, nil
+	}
+	if l, ok := h.words.Get(*tag); ok {
+		return l, nil
+	}
+	return nil, noLanguage(*tag)
+}
+
+func noLanguage(tag string) error {
+	return invalid("lang", tag, "there are no words in %q", clip(tag))
+}
+
+// said is what is said of a site in a language, nil without one.
+func (h handlers) said(l *words.Language, s *perron.Site, now time.Time) *words.SiteSaid {
+	if l == nil {
+		return nil
+	}
+	b, _ := h.live.busyness(s.ID, now)
+	said := l.SaySite(s, &b, now, words.ToAll)
+	return &said
 }
 
 func coordinates(s *perron.Site) (lat, long *float64) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 func quietLogger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -96,15 +96,21 @@ func decodeFrame(t *testing.T, f *frame) openapi.LiveMessage {
 	return m
 }
 
-func startFeed(t *testing.T, staff bool) *feeding {
+// viewOf is a view that there is.
+func (f *feed) viewOf(t testing.TB, to words.Audience, lang string) *view {
+	t.Helper()
+	v, ok := f.view(to, lang)
+	if !ok {
+		t.Fatalf("no view in %q", lang)
+	}
+	return v
+}
+
+func startFeed(t *testing.T, to words.Audience) *feeding {
 	link, c := &fakeLink{}, &clock{t: noon}
 	live := NewLive(testSites(), link, c.now, quietLogger())
-	f, public, forStaff := newFeed(live, 40*time.Millisecond, quietLogger())
-	v := public
-	if staff {
-		v = forStaff
-	}
-	member, _, _ := v.hub.Join([]string{"poort"}, 100, nil)
+	f := newFeed(live, testLanguages(t), 40*time.Millisecond, quietLogger())
+	member, _, _ := f.viewOf(t, to, "").hub.Join([]string{"poort"}, 100, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); live.run(ctx) }()
@@ -128,7 +134,7 @@ func stateIn(t *testing.T, m openapi.LiveMessage) openapi.State {
 
 func TestViewersAreToldWhatIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := startFeed(t, false)
+		f := startFeed(t, words.ToAll)
 		b := busy(noon)
 		f.link.busyness(t, b)
 		if got := f.texts(t); len(got) != 1 || got[0].Type != "state" || stateIn(t, got[0]).Level != perron.Busy {
@@ -180,7 +186,7 @@ func TestViewersAreToldWhatIsNew(t *testing.T) {
 
 func TestPulsesAreTakenTogetherButTheFirstIsNotHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := startFeed(t, false)
+		f := startFeed(t, words.ToAll)
 		b := busy(noon)
 		f.link.busyness(t, b)
 		f.texts(t)
@@ -240,7 +246,7 @@ func TestPulsesAreTakenTogetherButTheFirstIsNotHeldBack(t *testing.T) {
 
 func TestStaffSeeMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := startFeed(t, true)
+		f := startFeed(t, words.ToStaff)
 		b := busy(noon)
 		f.link.busyness(t, b)
 		f.link.status(t, perron.GatewayStatus{Site: "poort", Gateway: "gw", At: noon, Online: true})
@@ -273,7 +279,8 @@ func TestStaffSeeMore(t *testing.T) {
 // in between must not show it.
 func TestSnapshotShowsWhatWasTold(t *testing.T) {
 	live := NewLive(testSites(), &fakeLink{}, func() time.Time { return noon }, quietLogger())
-	f, public, _ := newFeed(live, 40*time.Millisecond, quietLogger())
+	f := newFeed(live, testLanguages(t), 40*time.Millisecond, quietLogger())
+	public := f.viewOf(t, words.ToAll, "")
 	set := func(level perron.Level) {
 		b := busy(noon)
 		b.Level = level
@@ -289,23 +296,7 @@ func TestSnapshotShowsWhatWasTold(t *testing.T) {
 	if next, err := f.flush(start.Add(10 * time.Millisecond)); next != 30*time.Millisecond || err != nil {
 		t.Fatalf("next in %s, %v", next, err)
 	}
-	if s := public.snapshot([]string{"poort"}, 1, noon); s.Sites[0].Level != perron.Busy {
+	if s := public.snapshot([]string{"poort"}, 1, noon).(openapi.LiveMessage); s.Sites[0].Level != perron.Busy {
 		t.Errorf("snapshot says %s", s.Sites[0].Level)
-	}
-}
-
-func TestMessagesAreSmall(t *testing.T) {
-	live := NewLive(testSites(), &fakeLink{}, func() time.Time { return noon }, quietLogger())
-	live.update("poort", func(s *liveSite) { s.busyness = busy(noon) })
-	_, public, _ := newFeed(live, 40*time.Millisecond, quietLogger())
-	f, err := prepare(openapi.LiveMessage{Seq: 1234567, Type: "state", At: *instant(noon), Site: public.render("poort", noon)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(f.text); n > 550 {
-		t.Errorf("a state takes %d bytes: %s", n, f.text)
-	}
-	if strings.Contains(string(f.text), "null") {
-		t.Error("what is not there is written")
 	}
 }

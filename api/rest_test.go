@@ -367,7 +367,7 @@ func TestOperation(t *testing.T) {
 func TestOriginsAreChecked(t *testing.T) {
 	for _, bad := range []string{"*", "www.example.nl", "https://www.example.nl/", "ftp://www.example.nl", "https://"} {
 		c := Config{
-			Store: &fakeStore{}, Live: NewLive(nil, &fakeLink{}, time.Now, quietLogger()), Auth: NewAuth(AuthConfig{}),
+			Words: testLanguages(t), Store: &fakeStore{}, Live: NewLive(nil, &fakeLink{}, time.Now, quietLogger()), Auth: NewAuth(AuthConfig{}),
 			Staff: &Staff{}, Now: time.Now, Logger: quietLogger(), Registry: prometheus.NewRegistry(), Origins: []string{bad},
 		}
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), bad) {

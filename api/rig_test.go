@@ -23,6 +23,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,6 +43,15 @@ func testSites() []*perron.Site {
 	}
 	haven := &perron.Site{ID: "haven", Name: "Haven", Address: "De Steiger 113", Bays: 10, Lanes: 1, Hours: hours, Gates: []perron.Gate{{ID: "main", Name: "Poort"}}}
 	return []*perron.Site{poort, haven}
+}
+
+func testLanguages(t testing.TB) *words.Languages {
+	t.Helper()
+	l, err := words.Built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // A clock is set by hand.
@@ -266,8 +276,8 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	})
 	r.auth.now = r.clock.now // else a slow machine refills what may be tried
 	c := Config{
-		Sites: sites, Store: r.store, Live: live,
-		Staff: NewStaff(sites, r.store, r.link, r.clock.now, logger),
+		Sites: sites, Words: testLanguages(t), Store: r.store, Live: live,
+		Staff: NewStaff(sites, testLanguages(t).Tags(), r.store, r.link, r.clock.now, logger),
 		Auth:  r.auth, Pages: r.auth.Wrap(http.HandlerFunc(r.page)),
 		Now: r.clock.now, Logger: logger, Registry: r.registry,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},

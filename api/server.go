@@ -28,6 +28,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // A Store is the history that answers rest on.
@@ -37,10 +38,11 @@ type Store interface {
 	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
 }
 
-// Config is what a server is made of. Sites, Store, Live, Staff, Auth, Now,
+// Config is what a server is made of. Sites, Words, Store, Live, Staff, Auth, Now,
 // Logger and Registry are needed.
 type Config struct {
 	Sites    []*perron.Site // in the order in which they are shown
+	Words    *words.Languages
 	Store    Store
 	Live     *Live
 	Staff    *Staff
@@ -80,6 +82,7 @@ const (
 // Server answers HTTP.
 type Server struct {
 	order    []*perron.Site
+	words    *words.Languages
 	sites    map[string]*perron.Site
 	store    Store
 	live     *Live
@@ -98,8 +101,8 @@ type Server struct {
 
 // New puts a server together. It starts nothing.
 func New(c Config) (*Server, error) {
-	if c.Store == nil || c.Live == nil || c.Staff == nil || c.Auth == nil || c.Now == nil || c.Logger == nil || c.Registry == nil {
-		return nil, errors.New("api: Store, Live, Staff, Auth, Now, Logger and Registry are needed")
+	if c.Words == nil || c.Store == nil || c.Live == nil || c.Staff == nil || c.Auth == nil || c.Now == nil || c.Logger == nil || c.Registry == nil {
+		return nil, errors.New("api: Words, Store, Live, Staff, Auth, Now, Logger and Registry are needed")
 	}
 	for _, o := range c.Origins {
 		if u, err := url.Parse(o); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != o || u.Host == "" {
@@ -112,7 +115,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s := &Server{
-		order: c.Sites, sites: make(map[string]*perron.Site, len(c.Sites)), store: c.Store,
+		order: c.Sites, words: c.Words, sites: make(map[string]*perron.Site, len(c.Sites)), store: c.Store,
 		live: c.Live, staff: c.Staff, auth: c.Auth, now: c.Now, logger: c.Logger, ready: c.Ready,
 		history: newTurnstile(historyAtOnce, historyWait, historyWork),
 	}
@@ -120,9 +123,8 @@ func New(c Config) (*Server, error) {
 		s.sites[site.ID] = site
 	}
 	s.profiles = newProfiles(c.Store, s.history)
-	var public, staff *view
-	s.feed, public, staff = newFeed(c.Live, c.Viewers.Gap, c.Logger)
-	s.lounge = newLounge(&c, public, staff, m)
+	s.feed = newFeed(c.Live, c.Words, c.Viewers.Gap, c.Logger)
+	s.lounge = newLounge(&c, s.feed, m)
 	s.http = &http.Server{
 		Handler:           s.guard(m, s.routes(&c), c.SecureCookies),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
@@ -297,7 +299,7 @@ func (s *Server) Addr() string {
 
 // Viewers is the number of open websockets.
 func (s *Server) Viewers() int {
-	return s.lounge.public.hub.Size() + s.lounge.staff.hub.Size()
+	return s.feed.viewers()
 }
 
 // Run answers until ctx ends, then lets running requests finish, closes the

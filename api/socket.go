@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/perrondrukte/perrondrukte/api/hub"
-	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // Viewers bounds the websockets of a server. Zero values stand for the
@@ -68,26 +69,31 @@ type frame struct {
 	prepared *websocket.PreparedMessage
 }
 
-func prepare(m openapi.LiveMessage) (*frame, error) {
-	text, err := json.Marshal(m)
-	if err != nil {
+// prepare makes a LiveMessage or a SaidMessage ready. Its texts stand in no HTML,
+// so that a < needs no escape.
+func prepare(m any) (*frame, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(m); err != nil {
 		return nil, err
 	}
+	text := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 	prepared, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
 	return &frame{text, prepared}, err
 }
 
 // A lounge holds the viewers' websockets.
 type lounge struct {
-	limits        Viewers
-	trusted       []netip.Prefix
-	origins       []string
-	upgrader      websocket.Upgrader
-	live          *Live
-	public, staff *view
-	auth          *Auth
-	metrics       *metrics
-	logger        *slog.Logger
+	limits   Viewers
+	trusted  []netip.Prefix
+	origins  []string
+	upgrader websocket.Upgrader
+	live     *Live
+	feed     *feed
+	auth     *Auth
+	metrics  *metrics
+	logger   *slog.Logger
 
 	mu      sync.Mutex
 	conns   map[*websocket.Conn]struct{}
@@ -98,10 +104,10 @@ type lounge struct {
 	wg      sync.WaitGroup
 }
 
-func newLounge(c *Config, public, staff *view, m *metrics) *lounge {
+func newLounge(c *Config, f *feed, m *metrics) *lounge {
 	l := &lounge{
 		limits: c.Viewers, trusted: c.TrustedProxies, origins: c.Origins,
-		live: c.Live, public: public, staff: staff, auth: c.Auth,
+		live: c.Live, feed: f, auth: c.Auth,
 		metrics: m, logger: c.Logger, perIP: make(map[string]int), conns: make(map[*websocket.Conn]struct{}),
 	}
 	l.upgrader = websocket.Upgrader{
@@ -151,7 +157,7 @@ type viewerRequest struct {
 
 func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
 	q := r.URL.Query()
-	v := &viewerRequest{view: l.public, sites: q["site"]}
+	v := &viewerRequest{sites: q["site"]}
 	for _, id := range v.sites {
 		if _, ok := l.live.sites[id]; !ok {
 			return nil, &failure{
@@ -167,6 +173,7 @@ func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
 		}
 		v.at = &hub.Position{Run: q.Get("run"), Seq: seq}
 	}
+	to := words.ToAll
 	switch detail := q.Get("detail"); detail {
 	case "":
 	case "staff":
@@ -179,9 +186,14 @@ func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.view, v.stillValid = l.staff, valid
+		to, v.stillValid = words.ToStaff, valid
 	default:
 		return nil, invalid("detail", detail, "%q is not staff", clip(detail))
+	}
+	lang := q.Get("lang")
+	var ok bool
+	if v.view, ok = l.feed.view(to, lang); !ok {
+		return nil, noLanguage(lang)
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		return nil, &failure{status: http.StatusUpgradeRequired, detail: "this is a websocket: ask for it with Upgrade: websocket"}
@@ -385,8 +397,7 @@ func (l *lounge) shut() {
 	l.mu.Lock()
 	l.closing = true
 	l.mu.Unlock()
-	l.public.hub.Close()
-	l.staff.hub.Close()
+	l.feed.close()
 }
 
 // wait gives viewers that do not listen a moment and then hangs up.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/api/openapi"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // watch opens the websocket; headers are pairs.
@@ -64,13 +65,16 @@ func nextState(t *testing.T, conn *websocket.Conn) (openapi.LiveMessage, openapi
 func (v *view) toldLevel(site string) perron.Level {
 	v.toldMu.Lock()
 	defer v.toldMu.Unlock()
-	return v.told[site].Level
+	if t, ok := v.told[site]; ok {
+		return t.level()
+	}
+	return ""
 }
 
 func TestSnapshotThenChanges(t *testing.T) {
 	r := newRig(t, nil)
 	r.link.busyness(t, busy(noon))
-	eventually(t, "the state is told", func() bool { return r.server.lounge.public.toldLevel("poort") == perron.Busy })
+	eventually(t, "the state is told", func() bool { return r.server.feed.viewOf(t, words.ToAll, "").toldLevel("poort") == perron.Busy })
 	all, one := r.mustWatch(""), r.mustWatch("?site=haven")
 	first := next(t, all)
 	if first.Type != "snapshot" || len(first.Sites) != 2 || first.Sites[0].Level != perron.Busy || first.Run == "" || first.Seq == 0 || !first.At.Equal(noon) {
@@ -108,7 +112,7 @@ func TestResumeOverSocket(t *testing.T) {
 	b := busy(noon)
 	b.Level = perron.VeryBusy
 	r.link.busyness(t, b)
-	eventually(t, "the change is told", func() bool { return r.server.lounge.public.toldLevel("poort") == perron.VeryBusy })
+	eventually(t, "the change is told", func() bool { return r.server.feed.viewOf(t, words.ToAll, "").toldLevel("poort") == perron.VeryBusy })
 	back := r.mustWatch(fmt.Sprintf("?site=poort&since=%d&run=%s", first.Seq, first.Run))
 	m := next(t, back)
 	if m.Type != "state" || m.Seq <= first.Seq || stateIn(t, m).Level != perron.VeryBusy {
@@ -292,7 +296,7 @@ func TestStaffSocketEndsWithTheSession(t *testing.T) {
 	}
 	r.login("anna", RoleStaff)
 	r.link.busyness(t, busy(noon))
-	eventually(t, "the state is told", func() bool { return r.server.lounge.staff.toldLevel("poort") == perron.Busy })
+	eventually(t, "the state is told", func() bool { return r.server.feed.viewOf(t, words.ToStaff, "").toldLevel("poort") == perron.Busy })
 	conn := r.mustWatch("?detail=staff")
 	if m := next(t, conn); m.Type != "snapshot" || len(m.Sites[0].Gates) != 1 {
 		t.Fatalf("first %+v", m)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +31,6 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%s: %s", e.Field, e.Reason)
 }
 
-// Languages are those that reasons and notices may be written in.
-var Languages = []string{"nl", "en"}
-
 // ActionStore keeps actions for ever.
 type ActionStore interface {
 	SaveAction(ctx context.Context, a perron.Action) error
@@ -46,15 +44,17 @@ type Staff struct {
 	link   Link
 	now    func() time.Time
 	logger *slog.Logger
+	langs  []string
 
 	mu      sync.Mutex // one action at a time: IDs rise, and an undo sees what was done
 	entropy *ulid.MonotonicEntropy
 }
 
-// NewStaff makes a Staff.
-func NewStaff(sites []*perron.Site, store ActionStore, link Link, now func() time.Time, logger *slog.Logger) *Staff {
+// NewStaff makes a Staff. langs are the tags of the languages that reasons and
+// notices may be written in.
+func NewStaff(sites []*perron.Site, langs []string, store ActionStore, link Link, now func() time.Time, logger *slog.Logger) *Staff {
 	s := &Staff{
-		sites: make(map[string]*perron.Site, len(sites)), store: store, link: link, now: now, logger: logger,
+		sites: make(map[string]*perron.Site, len(sites)), store: store, link: link, now: now, logger: logger, langs: langs,
 		entropy: ulid.Monotonic(rand.Reader, 0),
 	}
 	for _, site := range sites {
@@ -125,7 +125,7 @@ func (s *Staff) check(ctx context.Context, site *perron.Site, a *perron.Action) 
 	case !a.Until.IsZero() && !a.Until.After(a.At):
 		return &InvalidError{"until", a.Until.Format(time.RFC3339), "a closure cannot end before it begins"}
 	}
-	text, err := checkText(a.Text)
+	text, err := s.checkText(a.Text)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Staff) check(ctx context.Context, site *perron.Site, a *perron.Action) 
 		}
 	case perron.Close, perron.Announce:
 		if len(a.Text) == 0 {
-			return &InvalidError{"text", "", "a text in nl or en is needed"}
+			return &InvalidError{"text", "", "a text is needed in one of " + strings.Join(s.langs, ", ")}
 		}
 	case perron.Reopen, perron.Withdraw:
 	case perron.Undo:
@@ -150,16 +150,12 @@ func (s *Staff) check(ctx context.Context, site *perron.Site, a *perron.Action) 
 	return nil
 }
 
-func checkText(text map[string]string) (map[string]string, error) {
+func (s *Staff) checkText(text map[string]string) (map[string]string, error) {
 	out := make(map[string]string, len(text))
 	for lang, t := range text {
 		field := "text." + clip(lang)
-		known := false
-		for _, l := range Languages {
-			known = known || l == lang
-		}
-		if !known {
-			return nil, &InvalidError{field, lang, fmt.Sprintf("the languages are %s", strings.Join(Languages, " and "))}
+		if !slices.Contains(s.langs, lang) {
+			return nil, &InvalidError{field, lang, "the languages are " + strings.Join(s.langs, ", ")}
 		}
 		if !utf8.ValidString(t) {
 			return nil, &InvalidError{field, strings.ToValidUTF8(t, "�"), "the text is not UTF-8"}

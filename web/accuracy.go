@@ -7,11 +7,11 @@ import (
 	"net/url"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // An accuracyView says how right the forecasts of a site were: by how far they
@@ -66,7 +66,7 @@ var leads = []time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour}
 const stale = 12 * time.Hour
 
 // viewScore is the score of a site in a table.
-func viewScore(w *words, s *perron.Score) accuracyView {
+func viewScore(w *words.Language, s *perron.Score) accuracyView {
 	if s == nil || s.Days == 0 {
 		return accuracyView{Intro: w.T("accuracy.none")}
 	}
@@ -80,7 +80,7 @@ func viewScore(w *words, s *perron.Score) accuracyView {
 	idle, unforeseen := 0, 0
 	for _, h := range s.Horizons {
 		idle, unforeseen = idle+h.Idle, unforeseen+h.Unforeseen
-		r := accuracyRow{Ahead: w.ahead(h.Over, h.UpTo), Arrivals: "–", Held: "–", Wait: "–", WaitHeld: "–", Pairs: w.Number(h.Arrivals.N), PairsOfWait: w.Number(h.Wait.N)}
+		r := accuracyRow{Ahead: ahead(w, h.Over, h.UpTo), Arrivals: "–", Held: "–", Wait: "–", WaitHeld: "–", Pairs: w.Number(h.Arrivals.N), PairsOfWait: w.Number(h.Wait.N)}
 		if a := h.Arrivals; a.N > 0 {
 			id := "accuracy.vehicles"
 			if h.Minutes == 60 {
@@ -100,7 +100,7 @@ func viewScore(w *words, s *perron.Score) accuracyView {
 }
 
 // ahead says a range of leads: "1 to 3 hours".
-func (w *words) ahead(over, upTo int) string {
+func ahead(w *words.Language, over, upTo int) string {
 	const day = 24 * 60
 	switch {
 	case over == 0:
@@ -111,15 +111,6 @@ func (w *words) ahead(over, upTo int) string {
 	return w.T("accuracy.days", "Over", over/day, "UpTo", upTo/day)
 }
 
-// Decimal writes a number with one decimal.
-func (w *words) Decimal(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 1, 64)
-	if w.tag == "nl" {
-		s = strings.Replace(s, ".", ",", 1)
-	}
-	return s
-}
-
 // accuracy is the panel of one site. day is the day that was chosen, or the
 // zero Date for the last one that is over.
 func (s *server) accuracy(ctx context.Context, v *visit, site *perron.Site, q url.Values, p period, day perron.Date) (*accuracyView, error) {
@@ -127,7 +118,7 @@ func (s *server) accuracy(ctx context.Context, v *visit, site *perron.Site, q ur
 	if f, ok := s.Live.Forecast(site.ID); ok {
 		score = f.Score
 	}
-	view := viewScore(v.words, score)
+	view := viewScore(v.Language, score)
 	today := perron.DateOf(v.Now)
 	if day == (perron.Date{}) {
 		day = today.AddDays(-1)
@@ -150,7 +141,7 @@ func (s *server) accuracy(ctx context.Context, v *visit, site *perron.Site, q ur
 			"site": {site.ID}, "from": {p.From.String()}, "to": {p.To.String()},
 			"day": {day.String()}, "ahead": {strconv.Itoa(int(l / time.Minute))},
 		}
-		d.Leads = append(d.Leads, preset{v.leadName(l), v.Link("/planner") + "?" + q.Encode() + "#forecasts", l == lead})
+		d.Leads = append(d.Leads, preset{leadName(v.Language, l), v.Link("/planner") + "?" + q.Encode() + "#forecasts", l == lead})
 	}
 	view.Day = d
 	if len(site.Hours.Periods(day)) == 0 || today.Before(day) {
@@ -169,15 +160,17 @@ func (s *server) accuracy(ctx context.Context, v *visit, site *perron.Site, q ur
 	if err != nil {
 		return nil, fmt.Errorf("samples of %s: %w", site.ID, err)
 	}
-	d.compare(v.words, site, day, lead, forecasts, counts, samples)
+	d.compare(v.Language, site, day, lead, forecasts, counts, samples)
 	return &view, nil
 }
 
 // leadName is "1 hour before".
-func (w *words) leadName(l time.Duration) string { return w.N("accuracy.before", int(l/time.Hour)) }
+func leadName(w *words.Language, l time.Duration) string {
+	return w.N("accuracy.before", int(l/time.Hour))
+}
 
 // compare sets what was said that long before beside what came.
-func (d *accuracyDay) compare(w *words, site *perron.Site, day perron.Date, lead time.Duration, forecasts []perron.Forecast, counts []perron.Count, samples []perron.Sample) {
+func (d *accuracyDay) compare(w *words.Language, site *perron.Site, day perron.Date, lead time.Duration, forecasts []perron.Forecast, counts []perron.Count, samples []perron.Sample) {
 	arrivals, waits := perron.Came(day.Start(), day.End(), counts, samples)
 	var said []perron.Slot
 	from, to := window(site.Hours.Periods(day))
@@ -197,7 +190,7 @@ func (d *accuracyDay) compare(w *words, site *perron.Site, day perron.Date, lead
 		d.None = w.T("accuracy.noforecasts")
 		return
 	}
-	before := w.leadName(lead)
+	before := leadName(w, lead)
 	vehicles := bandChart{Title: w.T("accuracy.vehicleschart")}
 	minutes := bandChart{Title: w.T("accuracy.waitchart")}
 	vehicles.draw(w, from, to, said, func(s *perron.Slot) perron.Interval { return s.Arrivals }, arrivals, 0)
@@ -236,7 +229,7 @@ func (d *accuracyDay) compare(w *words, site *perron.Site, day perron.Date, lead
 // draw places slots of a day on a scale that holds all of them. Below matters
 // nothing is worth telling apart: a wait of no minute and one of half a minute.
 // So the scale goes on well above it, and a day without waits looks like one.
-func (c *bandChart) draw(w *words, from, to time.Time, slots []perron.Slot, of func(*perron.Slot) perron.Interval, came map[int64]float64, matters float64) {
+func (c *bandChart) draw(w *words.Language, from, to time.Time, slots []perron.Slot, of func(*perron.Slot) perron.Interval, came map[int64]float64, matters float64) {
 	top := max(4, 3*matters)
 	for i := range slots {
 		top = math.Max(top, math.Max(of(&slots[i]).High, came[slots[i].Start.Unix()]))
@@ -246,9 +239,9 @@ func (c *bandChart) draw(w *words, from, to time.Time, slots []perron.Slot, of f
 	for v := step; v <= top; v += step {
 		c.Grid = append(c.Grid, gridLine{percent(y(v)), w.Number(int(v))})
 	}
-	axis := timeAxis{from, to, w.run}
+	axis := timeAxis{from, to, w.Run()}
 	c.Scale = axis.end()
-	c.Ticks = ticks(axis)
+	c.Ticks = ticks(w, axis)
 	for i := range slots {
 		s := &slots[i]
 		v := of(s)

@@ -46,10 +46,6 @@ func TestPlannerShowsForecastsBesideWhatCame(t *testing.T) {
 func TestCompareTakesTheForecastOfThatLead(t *testing.T) {
 	s := scenarios()[0]
 	site, day := s.site("poort"), date("2026-05-02")
-	langs, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	made := func(at string, mid float64) perron.Forecast {
 		f := perron.Forecast{Site: "poort", Origin: civil(at)}
 		for q := perron.Quarter.Start(f.Origin); q.Before(day.End()); q = q.Add(15 * time.Minute) {
@@ -58,7 +54,7 @@ func TestCompareTakesTheForecastOfThatLead(t *testing.T) {
 		return f
 	}
 	var d accuracyDay
-	d.compare(langs.words["en"], site, day, time.Hour, []perron.Forecast{
+	d.compare(in(t, "en"), site, day, time.Hour, []perron.Forecast{
 		made("2026-05-01 12:00", 1), // too old for the morning
 		made("2026-05-02 09:00", 7), made("2026-05-02 10:00", 9),
 	}, []perron.Count{{Start: civil("2026-05-02 10:00"), In: 8}}, nil)
@@ -83,10 +79,6 @@ func TestCompareTakesTheForecastOfThatLead(t *testing.T) {
 
 func TestWaitsByHour(t *testing.T) {
 	s := scenarios()[0]
-	langs, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var samples []perron.Sample
 	add := func(at string, n int, wait func(i int) float64, atLeast bool) {
 		for i := range n {
@@ -100,7 +92,7 @@ func TestWaitsByHour(t *testing.T) {
 	add("2026-05-01 10:00", 48, func(int) float64 { return 3 }, false) // Friday: a queue beyond the sensors in one minute of five
 	add("2026-05-01 10:48", 12, func(int) float64 { return 23 }, true)
 	add("2026-05-04 10:00", 3, func(int) float64 { return 20 }, false) // too few
-	v := viewWaits(langs.words["en"], s.site("poort"), period{date("2026-05-01"), date("2026-05-07")}, samples)
+	v := viewWaits(in(t, "en"), s.site("poort"), period{date("2026-05-01"), date("2026-05-07")}, samples)
 	if len(v.Rows) != 2 {
 		t.Fatalf("%d hours", len(v.Rows))
 	}
@@ -116,7 +108,7 @@ func TestWaitsByHour(t *testing.T) {
 	if c := v.Rows[0].Cells[0]; c.Text != "–" {
 		t.Errorf("Monday at ten: %+v", c)
 	}
-	if v := viewWaits(langs.words["en"], s.site("poort"), period{}, nil); !v.None {
+	if v := viewWaits(in(t, "en"), s.site("poort"), period{}, nil); !v.None {
 		t.Error("waits out of nothing")
 	}
 }
@@ -124,17 +116,13 @@ func TestWaitsByHour(t *testing.T) {
 // TestStaffSeeWhatNumbersRestOn: the belief with its reason, a drifting counter
 // in a sentence, and no row for the direction in which a gate has no traffic.
 func TestStaffSeeWhatNumbersRestOn(t *testing.T) {
-	langs, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := scenarios()[0]
-	w, b := langs.words["en"], s.Busyness("poort")
+	w, b := in(t, "en"), s.Busyness("poort")
 	v := viewBelief(w, &b, s.now)
 	if v == nil || !strings.Contains(v.Why, "12 closed days") || len(v.Rows) != 4 || !strings.Contains(v.Lines[1], "miss 18 of 100 vehicles that leave now. Usually: 4") {
 		t.Errorf("%+v", v)
 	}
-	if got := doubtsOf(w, s.site("poort"), &b, s.now); len(got) != 1 || !strings.Contains(got[0], "since 10:35") || !strings.Contains(got[0], "about 18 of 100") {
+	if got := w.Doubts(s.site("poort"), &b, s.now); len(got) != 1 || !strings.Contains(got[0], "since 10:35") || !strings.Contains(got[0], "about 18 of 100") {
 		t.Errorf("doubts: %q", got)
 	}
 	guess := s.Busyness("buiten")

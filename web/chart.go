@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // A bar is one piece of a day chart. X, Y, W and H are percentages of the
@@ -40,6 +41,7 @@ type row struct {
 	Kind  string
 	Level string // a level's word
 	Mark  string // the level itself, for its icon
+	Read  string // the whole in a sentence, for the read-out
 }
 
 // A dayChart is one civil day of a site, from the full hour in which it opens
@@ -52,7 +54,7 @@ type dayChart struct {
 	Ticks      []tick
 	Grid       []gridLine
 	Rows       []row
-	Run        direction
+	Run        words.Direction
 	Scale      edge   // where the numbers of the scale stand
 	Now        string // x of the now mark, empty when it is not in the chart
 	NowIndex   int    // the bar of now, or the one before it, or the first one
@@ -70,12 +72,12 @@ type gridLine struct{ Y, Label string }
 // edge. Time runs from left to right, or the other way.
 type timeAxis struct {
 	from, to time.Time
-	run      direction
+	run      words.Direction
 }
 
 func (a timeAxis) x(t time.Time) float64 {
 	x := 100 * t.Sub(a.from).Seconds() / a.to.Sub(a.from).Seconds()
-	if a.run == rtl {
+	if a.run == words.RTL {
 		return 100 - x
 	}
 	return x
@@ -93,14 +95,14 @@ type edge struct{ X, Anchor string }
 var leftEdge, rightEdge = edge{"0", "start"}, edge{"100%", "end"}
 
 func (a timeAxis) start() edge {
-	if a.run == rtl {
+	if a.run == words.RTL {
 		return rightEdge
 	}
 	return leftEdge
 }
 
 func (a timeAxis) end() edge {
-	if a.run == rtl {
+	if a.run == words.RTL {
 		return leftEdge
 	}
 	return rightEdge
@@ -224,7 +226,7 @@ func kindOf(s *perron.Slot, now time.Time) (class, word string) {
 
 // viewDay draws the day d of a site. With unplanned the site is closed by
 // staff now and what was expected of the rest of the day is left out.
-func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, unplanned bool) dayChart {
+func viewDay(w *words.Language, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, unplanned bool) dayChart {
 	today := perron.DateOf(now)
 	c := dayChart{Site: site.ID, Name: site.Name, Title: w.NearDay(d, today), Today: d == today}
 	periods := site.Hours.Periods(d)
@@ -233,12 +235,12 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 		return c
 	}
 	from, to := window(periods)
-	axis := timeAxis{from, to, w.run}
-	c.Run, c.Scale = w.run, axis.scale(now)
+	axis := timeAxis{from, to, w.Run()}
+	c.Run, c.Scale = w.Run(), axis.scale(now)
 	c.From, c.To = w.Clock(from), w.Clock(to)
-	c.Ticks = ticks(axis)
+	c.Ticks = ticks(w, axis)
 	for _, m := range []int{5, 15, 30, 60} {
-		c.Grid = append(c.Grid, gridLine{percent(yOf(math.Sqrt(float64(m) / 60))), strconv.Itoa(m)})
+		c.Grid = append(c.Grid, gridLine{percent(yOf(math.Sqrt(float64(m) / 60))), w.Number(m)})
 	}
 	if now.After(from) && now.Before(to) {
 		c.Now = percent(axis.x(now))
@@ -269,7 +271,7 @@ func viewDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now
 		}
 	}
 	c.Empty = len(c.Bars) == 0
-	c.Summary = summary(w, shown)
+	c.Summary = w.Summary(shown)
 	return c
 }
 
@@ -304,7 +306,7 @@ func newBar(s *perron.Slot, class string, axis timeAxis, from, to time.Time, bay
 	return b
 }
 
-func newRow(w *words, s *perron.Slot, class, word string) row {
+func newRow(w *words.Language, s *perron.Slot, class, word string) row {
 	r := row{Time: w.Clock(s.Start), Kind: w.T(word), Level: w.Level(s.Level), Mark: string(s.Level)}
 	switch class {
 	case "u", "n":
@@ -317,12 +319,16 @@ func newRow(w *words, s *perron.Slot, class, word string) row {
 	if n := int(math.Round(s.Late * 10)); n >= 1 && (class == "e" || class == "t") {
 		r.Wait = w.T("wait.late", "Wait", r.Wait, "Tenths", min(n, 9))
 	}
+	r.Read = w.T("day.row", "Time", r.Time, "Kind", r.Kind, "Wait", r.Wait)
+	if class == "u" || class == "n" {
+		r.Read = w.T("day.rowunknown", "Time", r.Time, "Kind", r.Kind) // the kind says it all
+	}
 	return r
 }
 
 // ticks label the full hours; in a wide chart every hour, in a narrow one
 // every other.
-func ticks(axis timeAxis) []tick {
+func ticks(w *words.Language, axis timeAxis) []tick {
 	hours := int(axis.to.Sub(axis.from) / time.Hour)
 	step := 1
 	if hours > 14 {
@@ -338,93 +344,7 @@ func ticks(axis timeAxis) []tick {
 		if hour == 0 && i > 0 {
 			hour = 24
 		}
-		out = append(out, tick{X: percent(axis.x(t)), Label: strconv.Itoa(hour), Minor: (i/step)%2 == 1})
+		out = append(out, tick{X: percent(axis.x(t)), Label: w.Tick(hour), Minor: (i/step)%2 == 1})
 	}
 	return out
-}
-
-// A stretch is a run of slots of one level.
-type stretch struct {
-	from, to time.Time
-	rank     int
-}
-
-func stretches(slots []perron.Slot) []stretch {
-	var out []stretch
-	for i := range slots {
-		s := &slots[i]
-		end := s.Start.Add(time.Duration(s.Minutes) * time.Minute)
-		rank := s.Level.Rank()
-		if rank == 0 {
-			continue
-		}
-		if n := len(out); n > 0 && out[n-1].rank == rank && out[n-1].to.Equal(s.Start) {
-			out[n-1].to = end
-			continue
-		}
-		out = append(out, stretch{s.Start, end, rank})
-	}
-	return out
-}
-
-var ranks = []perron.Level{"", perron.Quiet, perron.Moderate, perron.Busy, perron.VeryBusy}
-
-// summary says a day in at most two short sentences: its longest quiet stretch
-// and its longest stretch at the busiest level.
-func summary(w *words, slots []perron.Slot) string {
-	runs := stretches(slots)
-	if len(runs) == 0 {
-		return w.T("summary.nothing")
-	}
-	top := 0
-	for _, r := range runs {
-		top = max(top, r.rank)
-	}
-	if top == 1 {
-		return w.T("summary.allquiet")
-	}
-	longestOf := func(rank int) (best stretch) {
-		for _, r := range runs {
-			if r.rank == rank && r.to.Sub(r.from) > best.to.Sub(best.from) {
-				best = r
-			}
-		}
-		return best
-	}
-	say := func(r stretch) string {
-		return w.T("summary."+string(ranks[r.rank]), "From", w.Clock(r.from), "To", w.Clock(r.to))
-	}
-	busy := bridged(runs, longestOf(top))
-	quiet := longestOf(1)
-	switch {
-	case quiet.rank == 0:
-		return say(busy)
-	case quiet.from.Before(busy.from):
-		return say(quiet) + " " + say(busy)
-	}
-	return say(busy) + " " + say(quiet)
-}
-
-// breather is the longest pause within a busy stretch that is not worth a trip.
-const breather = 30 * time.Minute
-
-// bridged is a busy stretch with the others of its level that follow or precede
-// it after a breather at most: who reads that it is busy until a quarter to two
-// must not come at two, into the next hour of it.
-func bridged(runs []stretch, busy stretch) stretch {
-	for again := true; again; {
-		again = false
-		for _, r := range runs {
-			if r.rank != busy.rank {
-				continue
-			}
-			if r.from.After(busy.to) && r.from.Sub(busy.to) <= breather {
-				busy.to, again = r.to, true
-			}
-			if r.to.Before(busy.from) && busy.from.Sub(r.to) <= breather {
-				busy.from, again = r.from, true
-			}
-		}
-	}
-	return busy
 }

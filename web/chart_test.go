@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // allDay is a site that is open around the clock every day.
@@ -26,7 +27,7 @@ func allDay() *perron.Site {
 
 // A civil day has 23 hours when the clocks go forward, 25 when they go back.
 func TestChartOnClockChanges(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	for _, c := range []struct {
 		day       string
 		hours     int
@@ -68,7 +69,7 @@ func TestChartOnClockChanges(t *testing.T) {
 // What a planner sees of a day is as wide as the day was: the hours around its
 // opening, and those of whoever came outside them.
 func TestCurveAxis(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	d := date("2026-05-09")
 	periods := fixtureSites()[0].Hours.Periods(d)
 	at := func(clock string) perron.Count { return perron.Count{Start: civil("2026-05-09 " + clock), In: 3} }
@@ -94,7 +95,7 @@ func TestCurveAxis(t *testing.T) {
 
 // A busy stretch goes on over a breather that is too short to profit from.
 func TestSummaryBridges(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	var slots []perron.Slot
 	for i, level := range []perron.Level{
 		perron.Quiet, perron.Busy, perron.Busy, perron.Moderate, perron.Moderate, perron.Busy, // 10:00–11:30
@@ -102,13 +103,13 @@ func TestSummaryBridges(t *testing.T) {
 	} {
 		slots = append(slots, perron.Slot{Start: civil("2026-05-09 10:00").Add(time.Duration(i) * 15 * time.Minute), Minutes: 15, Level: level})
 	}
-	if got := summary(w, slots); got != "Rustig 10:00–10:15. Druk 10:15–11:30." {
+	if got := w.Summary(slots); got != "Rustig 10:00–10:15. Druk 10:15–11:30." {
 		t.Errorf("summary: %q", got)
 	}
 }
 
 func TestDayChart(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	site := fixtureSites()[0]
 	now := civil("2026-05-09 11:20")
 	f := fixtureForecast(site, 1, now, now)
@@ -120,7 +121,7 @@ func TestDayChart(t *testing.T) {
 	if len(v.Bars) != 34 || len(v.Rows) != 34 {
 		t.Fatalf("%d bars, %d rows", len(v.Bars), len(v.Rows))
 	}
-	if diff := cmp.Diff(row{Time: "8:30", Wait: "minder dan 5 min", Kind: "gemeten", Level: "Rustig", Mark: "quiet"}, v.Rows[0]); diff != "" {
+	if diff := cmp.Diff(row{Time: "8:30", Wait: "minder dan 5 min", Kind: "gemeten", Level: "Rustig", Mark: "quiet", Read: "8:30, gemeten minder dan 5 min"}, v.Rows[0]); diff != "" {
 		t.Error(diff)
 	}
 	if got := v.Rows[v.NowIndex]; got.Time != "11:15" || got.Kind != "verwacht" {
@@ -212,7 +213,7 @@ func TestBarShowsItsRange(t *testing.T) {
 	at := func(class string, low, mid, high float64) bar {
 		s := perron.Slot{Level: perron.Busy, Wait: perron.Interval{Low: low, Mid: mid, High: high}}
 		from := civil("2026-05-09 08:00")
-		axis := timeAxis{from, from.Add(10 * time.Hour), ltr}
+		axis := timeAxis{from, from.Add(10 * time.Hour), words.LTR}
 		return newBar(&s, class, axis, from, from.Add(time.Hour), 24)
 	}
 	y := func(minutes float64) string { return percent(yOf(math.Sqrt(minutes / 60))) }
@@ -234,7 +235,7 @@ func TestBarShowsItsRange(t *testing.T) {
 }
 
 func TestWeek(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	site := fixtureSites()[0]
 	now := civil("2026-05-09 11:20")
 	f := fixtureForecast(site, 1, now, now)
@@ -270,68 +271,68 @@ func TestWeek(t *testing.T) {
 	}
 	// A summary never names a time at which the site is closed.
 	half := []perron.Slot{{Start: civil("2026-05-11 08:00"), Minutes: 60, Level: perron.Busy}, {Start: civil("2026-05-11 09:00"), Minutes: 60, Level: perron.Quiet}}
-	if got := summary(w, clip(half, site.Hours.Periods(date("2026-05-11")))); got != "Druk 8:30–9:00. Rustig 9:00–10:00." {
+	if got := w.Summary(clip(half, site.Hours.Periods(date("2026-05-11")))); got != "Druk 8:30–9:00. Rustig 9:00–10:00." {
 		t.Errorf("clipped summary: %q", got)
 	}
 }
 
 func TestAdvice(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	now := civil("2026-05-09 11:20")
 	sites := fixtureSites()
-	at := func(i int, wait float64, best ...perron.Moment) siteNow {
-		return siteNow{
-			site: sites[i], forecast: &perron.Forecast{Best: best},
-			busyness: perron.Busyness{Level: perron.LevelOf(wait, 1), Estimate: perron.Estimate{Wait: perron.Exactly(wait)}, ClosesAt: civil("2026-05-09 17:00")},
+	at := func(i int, wait float64, best ...perron.Moment) words.SiteNow {
+		return words.SiteNow{
+			Site: sites[i], Forecast: &perron.Forecast{Best: best},
+			Busyness: perron.Busyness{Level: perron.LevelOf(wait, 1), Estimate: perron.Estimate{Wait: perron.Exactly(wait)}, ClosesAt: civil("2026-05-09 17:00")},
 		}
 	}
 	moment := perron.Moment{Start: civil("2026-05-09 15:30"), End: civil("2026-05-09 17:00"), Wait: perron.Interval{Low: 0, Mid: 2, High: 4}}
 	unsure := moment
 	unsure.Wait.High = 17 // told as "up to 20 min"
 	unknown := at(1, 0)
-	unknown.busyness.Level = perron.Unknown
+	unknown.Busyness.Level = perron.Unknown
 	for _, c := range []struct {
 		name  string
-		sites []siteNow
+		sites []words.SiteNow
 		want  string
 	}{
-		{"another is faster", []siteNow{at(0, 52), at(1, 29), at(2, 30)}, "Bij Buiten bent u nu ongeveer 20 minuten sneller aan de beurt dan bij Poort."},
-		{"no difference worth a line", []siteNow{at(0, 12), at(1, 5)}, ""},
-		{"all busy, later is better", []siteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 verwachten we bij Poort een kortere wachttijd: minder dan 5 min."},
-		{"all busy, later may be as long", []siteNow{at(0, 18, unsure), at(1, 19)}, ""},
-		{"all busy, nothing better", []siteNow{at(0, 30), at(1, 28)}, ""},
-		{"unknown is not fast", []siteNow{at(0, 30), unknown}, ""},
-		{"nothing known", []siteNow{unknown}, ""},
+		{"another is faster", []words.SiteNow{at(0, 52), at(1, 29), at(2, 30)}, "Bij Buiten bent u nu ongeveer 20 minuten sneller aan de beurt dan bij Poort."},
+		{"no difference worth a line", []words.SiteNow{at(0, 12), at(1, 5)}, ""},
+		{"all busy, later is better", []words.SiteNow{at(0, 30, moment), at(1, 28)}, "Kunt u wachten? Vanaf 15:30 verwachten we bij Poort een kortere wachttijd: minder dan 5 min."},
+		{"all busy, later may be as long", []words.SiteNow{at(0, 18, unsure), at(1, 19)}, ""},
+		{"all busy, nothing better", []words.SiteNow{at(0, 30), at(1, 28)}, ""},
+		{"unknown is not fast", []words.SiteNow{at(0, 30), unknown}, ""},
+		{"nothing known", []words.SiteNow{unknown}, ""},
 	} {
-		if got := advise(w, c.sites, now); got != c.want {
+		if got := w.Advice(c.sites, now); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 
 	s := at(0, 30, perron.Moment{Start: now.Add(-time.Hour), End: now}, moment)
-	if got := bestToday(w, &s, now); got != "na 15:30" {
+	if got := w.BestToday(&s, now); got != "na 15:30" {
 		t.Errorf("best moment: %q", got)
 	}
-	if got := bestToday(w, &s, civil("2026-05-09 16:00")); got != "nu, de rest van de dag" {
+	if got := w.BestToday(&s, civil("2026-05-09 16:00")); got != "nu, de rest van de dag" {
 		t.Errorf("best moment at 16:00: %q", got)
 	}
 	// Each visitor has a moment of their own, or none when all is given away.
 	part := moment
 	part.Start = civil("2026-05-09 16:15")
-	s.own = []perron.Moment{part}
-	if got := bestToday(w, &s, now); got != "na 16:15" {
+	s.Own = []perron.Moment{part}
+	if got := w.BestToday(&s, now); got != "na 16:15" {
 		t.Errorf("own best moment: %q", got)
 	}
-	if got := advise(w, []siteNow{s}, now); !strings.Contains(got, "Vanaf 16:15") {
-		t.Errorf("advice with a moment of their own: %q", got)
+	if got := w.Advice([]words.SiteNow{s}, now); !strings.Contains(got, "Vanaf 16:15") {
+		t.Errorf("advice with a moment of their Own: %q", got)
 	}
-	s.own = []perron.Moment{}
-	if got := bestToday(w, &s, now) + advise(w, []siteNow{s}, now); got != "" {
+	s.Own = []perron.Moment{}
+	if got := w.BestToday(&s, now) + w.Advice([]words.SiteNow{s}, now); got != "" {
 		t.Errorf("advice when all is given away: %q", got)
 	}
-	s.own = nil
-	s.busyness.Closure = &perron.Closure{}
-	if got := bestToday(w, &s, now); got != "" {
+	s.Own = nil
+	s.Busyness.Closure = &perron.Closure{}
+	if got := w.BestToday(&s, now); got != "" {
 		t.Errorf("best moment of a closed site: %q", got)
 	}
 }
@@ -339,25 +340,25 @@ func TestAdvice(t *testing.T) {
 // A day on which nobody waits has no best moment, which must not read like a
 // day without quiet ones.
 func TestNoBestMoment(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	now := civil("2026-05-12 10:20")
 	quarter := func(at string, wait float64) perron.Slot {
 		return perron.Slot{Start: civil(at), Minutes: 15, Open: true, Level: perron.LevelOf(wait, 0.5), Wait: perron.Exactly(wait)}
 	}
-	site := func(level perron.Level, quarters ...perron.Slot) *siteNow {
-		return &siteNow{
-			site: fixtureSites()[0], forecast: &perron.Forecast{Quarters: quarters},
-			busyness: perron.Busyness{Level: level},
+	site := func(level perron.Level, quarters ...perron.Slot) *words.SiteNow {
+		return &words.SiteNow{
+			Site: fixtureSites()[0], Forecast: &perron.Forecast{Quarters: quarters},
+			Busyness: perron.Busyness{Level: level},
 		}
 	}
 	late := quarter("2026-05-12 16:45", 12)
 	late.Level = perron.Late
 	quiet := []perron.Slot{quarter("2026-05-12 10:30", 2), quarter("2026-05-12 12:00", 6), late, quarter("2026-05-13 12:00", 40)}
 	closed := site(perron.Closed, quiet...)
-	closed.busyness.Closure = &perron.Closure{}
+	closed.Busyness.Closure = &perron.Closure{}
 	for _, c := range []struct {
 		name       string
-		site       *siteNow
+		site       *words.SiteNow
 		tile, page string
 	}{
 		{"short all day", site(perron.Quiet, quiet...), "elk moment", "De wachttijd blijft vandaag waarschijnlijk korter dan 10 minuten. Kom wanneer het u uitkomt."},
@@ -366,17 +367,17 @@ func TestNoBestMoment(t *testing.T) {
 		{"closed by staff", closed, "", "Voor vandaag zijn er geen momenten meer. Kijk bij de week."},
 		{"not measured", site(perron.Unknown, quiet...), "", "We meten nu niet. Daarom noemen we geen beste moment."},
 	} {
-		if got := bestToday(w, c.site, now); got != c.tile {
+		if got := w.BestToday(c.site, now); got != c.tile {
 			t.Errorf("%s: the tile says %q, want %q", c.name, got, c.tile)
 		}
-		if got := noMoments(w, c.site, now); got != c.page {
+		if got := w.NoMoments(c.site, now); got != c.page {
 			t.Errorf("%s: the page says %q, want %q", c.name, got, c.page)
 		}
 	}
 }
 
 func TestHours(t *testing.T) {
-	w := testWords(t)["en"]
+	w := in(t, "en")
 	h := fixtureSites()[0].Hours
 	h.Weekly[time.Friday] = []perron.Span{{Open: tod("8:30"), Close: tod("12:00")}, {Open: tod("13:00"), Close: tod("17:00")}}
 	week := weekHours(w, &h, date("2026-05-09"))
@@ -403,11 +404,11 @@ func TestGuided(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:4711", i)
 		text := func() string {
-			n := siteNow{site: fixtureSites()[0], forecast: &perron.Forecast{Best: []perron.Moment{{
+			n := words.SiteNow{Site: fixtureSites()[0], Forecast: &perron.Forecast{Best: []perron.Moment{{
 				Start: civil("2026-05-09 15:30"), End: civil("2026-05-09 16:30"), Room: []float64{10, 10, 0, 10},
 			}}}}
 			s.guided(r, &n, now)
-			return bestToday(testWords(t)["nl"], &n, now)
+			return in(t, "nl").BestToday(&n, now)
 		}
 		first := text()
 		if again := text(); first != again {
@@ -420,14 +421,14 @@ func TestGuided(t *testing.T) {
 			t.Errorf("visitors are told %v", seen)
 		}
 	}
-	n := siteNow{site: fixtureSites()[0], forecast: &perron.Forecast{Best: []perron.Moment{{Start: now, End: now.Add(time.Hour)}}}}
-	if s.guided(httptest.NewRequest("GET", "/", nil), &n, now); n.own != nil {
+	n := words.SiteNow{Site: fixtureSites()[0], Forecast: &perron.Forecast{Best: []perron.Moment{{Start: now, End: now.Add(time.Hour)}}}}
+	if s.guided(httptest.NewRequest("GET", "/", nil), &n, now); n.Own != nil {
 		t.Error("guided by a forecast without room")
 	}
 }
 
 func TestRowSaysHowLikelyItIsTooLate(t *testing.T) {
-	w := testWords(t)["nl"]
+	w := in(t, "nl")
 	s := perron.Slot{Start: civil("2026-05-09 16:30"), Minutes: 15, Open: true, Level: perron.Busy, Wait: perron.Interval{Low: 10, Mid: 20, High: 34}}
 	for late, want := range map[float64]string{
 		0:    "10–35 min",

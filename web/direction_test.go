@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,147 +10,28 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nicksnyder/go-i18n/v2/i18n"
-	"golang.org/x/text/language"
-
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
+	"github.com/perrondrukte/perrondrukte/words/wordstest"
 )
 
-// mirroredWords are the Dutch messages in letters of the Arabic script, letter by
-// letter: a language that nobody speaks, as long as Dutch and read from right to
-// left, with every plural form of Arabic.
-func mirroredWords(t testing.TB, run direction) *words {
+// withMirrored loads the compiled-in languages and one that is read from right to
+// left, with the direction of time in its charts.
+func withMirrored(t testing.TB, charts words.Direction) *words.Languages {
 	t.Helper()
-	raw, err := locales.ReadFile("locales/nl.json")
+	l, err := words.Load(wordstest.Folder(t, os.DirFS(locales), map[string]map[string]any{
+		"ar": wordstest.Mirrored(t, os.DirFS(locales), "nl", string(charts)),
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tree map[string]any
-	if err := json.Unmarshal(raw, &tree); err != nil {
-		t.Fatal(err)
-	}
-	mirror(tree)
-	if raw, err = json.Marshal(tree); err != nil {
-		t.Fatal(err)
-	}
-	bundle := i18n.NewBundle(language.Arabic)
-	if _, err := bundle.ParseMessageFileBytes(raw, "ar.json"); err != nil {
-		t.Fatal(err)
-	}
-	return &words{tag: "ar", local: i18n.NewLocalizer(bundle, "ar"), script: forScript(tree), dir: rtl, run: run}
+	return l
 }
 
-var (
-	placeholder = regexp.MustCompile(`\{\{[^}]*\}\}|[^{]+|\{`)
-	letters     = []rune("ابپتثجحخدذرزسشصضطعغفقکلمنوه")
-)
-
-func mirror(tree map[string]any) {
-	for key, v := range tree {
-		switch v := v.(type) {
-		case map[string]any:
-			if other, ok := v["other"]; ok {
-				for _, form := range []string{"zero", "one", "two", "few", "many"} {
-					v[form] = other
-				}
-			}
-			mirror(v)
-		case string:
-			tree[key] = placeholder.ReplaceAllStringFunc(v, func(part string) string {
-				if strings.HasPrefix(part, "{{") {
-					return part
-				}
-				return strings.Map(func(r rune) rune {
-					switch {
-					case r >= 'a' && r <= 'z':
-						return letters[r-'a']
-					case r >= 'A' && r <= 'Z':
-						return letters[r-'A']
-					}
-					return r
-				}, part)
-			})
-		}
-	}
-}
-
-func TestDirections(t *testing.T) {
-	for _, c := range []struct {
-		tag          string
-		file         map[string]any
-		text, charts direction
-	}{
-		{"nl", nil, ltr, ltr},
-		{"ar", nil, rtl, ltr},
-		{"he", nil, rtl, ltr},
-		{"az-Arab", nil, rtl, ltr},
-		{"ckb", map[string]any{"charts": "rtl"}, rtl, rtl},
-		{"ku", map[string]any{"direction": "rtl"}, rtl, ltr},
-	} {
-		text, charts, err := directions(language.MustParse(c.tag), c.file)
-		if err != nil || text != c.text || charts != c.charts {
-			t.Errorf("%s %v: text %s, charts %s (%v); want %s and %s", c.tag, c.file, text, charts, err, c.text, c.charts)
-		}
-	}
-	for _, wrong := range []map[string]any{{"charts": "right"}, {"direction": true}} {
-		if _, _, err := directions(language.Dutch, wrong); err == nil {
-			t.Errorf("%v is accepted", wrong)
-		}
-	}
-}
-
-// A figure keeps its order in a text that is read from right to left.
-func TestIsolateFigures(t *testing.T) {
-	show := strings.NewReplacer(leftToRightIsolate, "[", rightToLeftIsolate, "(rtl ", popIsolate, "]", leftToRightMark, "^", rightToLeftMark, "*").Replace
-	for _, c := range []struct {
-		text string
-		run  direction
-		want string
-	}{
-		{"open 8:30–17:00.", ltr, "open [8:30^–^17:00]."},
-		{"open 8:30–17:00.", rtl, "open (rtl 8:30*–*17:00]."},
-		{"8:30–12:00 en 13:00 – 17:00", ltr, "[8:30^–^12:00] en [13:00^ – ^17:00]"},
-		{"< 5", rtl, "[< 5]"},
-		{"60+", ltr, "[60+]"},
-		{"9 (7–12)", ltr, "9 ([7^–^12])"},
-		{"١٠–١٥ د", ltr, "[١٠^–^١٥] د"},
-		{"12 voertuigen, 1.215 vandaag om 8:30.", ltr, "12 voertuigen, 1.215 vandaag om 8:30."},
-		{"–", ltr, "–"},
-		{"sensor queue-2, 2026-05-09", ltr, "sensor queue-2, 2026-05-09"},
-	} {
-		got := isolateFigures(c.text, c.run)
-		if show(got) != c.want {
-			t.Errorf("%q, %s: %q, want %q", c.text, c.run, show(got), c.want)
-		}
-		if again := isolateFigures(got, c.run); again != got {
-			t.Errorf("%q is isolated twice: %q", c.text, show(again))
-		}
-	}
-	nl := testWords(t)["nl"]
-	if got := nl.figures("8:30–17:00"); got != "8:30–17:00" {
-		t.Errorf("Dutch gets %q", got)
-	}
-	if got := mirroredWords(t, ltr).Wait(perron.BandOf(12), false); !strings.HasPrefix(got, leftToRightIsolate+"10") {
-		t.Errorf("a wait in the mirrored language is %q", got)
-	}
-}
-
-func TestIsolateForeign(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		dir  direction
-		want string
-	}{
-		{"De containers zijn vol.", ltr, "De containers zijn vol."},
-		{"De containers zijn vol.", rtl, "\u2068De containers zijn vol.\u2069"},
-		{"12 ثعپ.", ltr, "\u206812 ثعپ.\u2069"},
-		{"12 ثعپ.", rtl, "12 ثعپ."},
-		{"8:30", rtl, "8:30"},
-	} {
-		if got := isolateForeign(c.text, c.dir); got != c.want {
-			t.Errorf("%q in a text %s: %q, want %q", c.text, c.dir, got, c.want)
-		}
-	}
+func mirroredWords(t testing.TB, charts words.Direction) *words.Language {
+	t.Helper()
+	l, _ := withMirrored(t, charts).Get("ar")
+	return l
 }
 
 func valueOf(t *testing.T, p string) float64 {
@@ -185,7 +65,7 @@ func TestChartsRunBothWays(t *testing.T) {
 			}
 		}
 	}
-	left, right := mirroredWords(t, ltr), mirroredWords(t, rtl)
+	left, right := mirroredWords(t, words.LTR), mirroredWords(t, words.RTL)
 
 	a, b := viewDay(left, site, &f, d, now, false), viewDay(right, site, &f, d, now, false)
 	mirrored("day", a.Bars, b.Bars)
@@ -217,11 +97,11 @@ func TestScaleMakesRoomForNow(t *testing.T) {
 		"2026-05-09 11:00": rightEdge, "2026-05-09 15:30": rightEdge, "2026-05-09 15:45": leftEdge, "2026-05-09 16:59": leftEdge,
 		"2026-05-09 17:00": rightEdge, "2026-05-08 20:00": rightEdge,
 	} {
-		if got := (timeAxis{from, to, ltr}).scale(civil(now)); got != want {
+		if got := (timeAxis{from, to, words.LTR}).scale(civil(now)); got != want {
 			t.Errorf("at %s the scale stands at %v, want %v", now, got, want)
 		}
 	}
-	if got := (timeAxis{from, to, rtl}).scale(civil("2026-05-09 16:30")); got != rightEdge {
+	if got := (timeAxis{from, to, words.RTL}).scale(civil("2026-05-09 16:30")); got != rightEdge {
 		t.Errorf("from right to left the scale stands at %v at the end of the day", got)
 	}
 }
@@ -272,12 +152,11 @@ func TestStyleNamesNoSides(t *testing.T) {
 // with time in the charts either way.
 func TestBrowserRightToLeft(t *testing.T) {
 	urls := make(map[string]map[string]string)
-	for _, run := range []direction{ltr, rtl} {
+	for _, run := range []words.Direction{words.LTR, words.RTL} {
 		urls[string(run)] = make(map[string]string)
 		for _, s := range scenarios() {
-			server := newTestServer(t, s, &fakeAuth{})
-			server.langs.words["en"] = mirroredWords(t, run)
-			srv := httptest.NewServer(server.routes())
+			s.words = withMirrored(t, run)
+			srv := httptest.NewServer(newHandler(t, s, &fakeAuth{}))
 			defer srv.Close()
 			urls[string(run)][s.name] = srv.URL
 		}

@@ -12,12 +12,14 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // A scenario is a made-up situation at three sites, with a fixed now.
 type scenario struct {
 	name  string
-	title string // of the site, empty for the usual one
+	title string           // of the site, empty for the usual one
+	words *words.Languages // nil for those that are compiled in
 	now   time.Time
 	sites []*perron.Site
 	live  map[string]perron.Busyness // before AsOf
@@ -298,6 +300,13 @@ func scenarios() []*scenario {
 	return []*scenario{saturday, newScenario("tuesday", "2026-05-12 14:20"), sunday, down, notice, late}
 }
 
+func (s *scenario) languages(t testing.TB) *words.Languages {
+	if s.words != nil {
+		return s.words
+	}
+	return languages(t)
+}
+
 func (s *scenario) site(id string) *perron.Site {
 	for _, site := range s.sites {
 		if site.ID == id {
@@ -484,19 +493,33 @@ func (a *fakeAuth) cookie(r *http.Request, value string) {
 	http.SetCookie(w, &http.Cookie{Name: "user", Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-func newHandler(t testing.TB, s *scenario, auth *fakeAuth) http.Handler {
+func languages(t testing.TB) *words.Languages {
 	t.Helper()
-	return newTestServer(t, s, auth).routes()
+	l, err := words.Built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
-func newTestServer(t testing.TB, s *scenario, auth *fakeAuth) *server {
+// in is the language of a tag.
+func in(t testing.TB, tag string) *words.Language {
 	t.Helper()
-	srv, err := newServer(Config{
-		Sites: s.sites, Live: s, History: s, Staff: s, Auth: auth, OnSite: s.onSite,
+	l, ok := languages(t).Get(tag)
+	if !ok {
+		t.Fatalf("no words in %q", tag)
+	}
+	return l
+}
+
+func newHandler(t testing.TB, s *scenario, auth *fakeAuth) http.Handler {
+	t.Helper()
+	h, err := New(Config{
+		Sites: s.sites, Words: s.languages(t), Live: s, History: s, Staff: s, Auth: auth, OnSite: s.onSite,
 		Now: func() time.Time { return s.now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Title: s.title,
 	})
 	if err != nil {
-		t.Fatalf("newServer: %v", err)
+		t.Fatalf("New: %v", err)
 	}
-	return srv
+	return h
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // guides spread those who ask over the best moments of each site.
@@ -51,18 +52,18 @@ func visitor(r *http.Request, now time.Time) uint64 {
 
 // guided are the moments as this visitor is advised: one of them, where it is
 // known how many more they can take.
-func (s *server) guided(r *http.Request, now *siteNow, at time.Time) {
-	if now.forecast == nil {
+func (s *server) guided(r *http.Request, now *words.SiteNow, at time.Time) {
+	if now.Forecast == nil {
 		return
 	}
-	left := momentsLeft(now, at)
+	left := now.MomentsLeft(at)
 	for _, m := range left {
 		if len(m.Room) == 0 {
 			return // an older forecast
 		}
 	}
-	now.own = []perron.Moment{}
-	if m, ok := s.guides.choose(now.site.ID, left, at, visitor(r, at)); ok {
-		now.own = append(now.own, m)
+	now.Own = []perron.Moment{}
+	if m, ok := s.guides.choose(now.Site.ID, left, at, visitor(r, at)); ok {
+		now.Own = append(now.Own, m)
 	}
 }

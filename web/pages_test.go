@@ -270,13 +270,13 @@ func TestStaffActs(t *testing.T) {
 			t.Errorf("the page does not say %q", says)
 		}
 	}
-	act("site", "poort", "kind", "announce", "ready", "", "nl", "  Volg \n de borden ", "en", "")
+	act("site", "poort", "kind", "announce", "ready", "", "text-nl", "  Volg \n de borden ", "text-en", "")
 	if a := last(); a.Kind != perron.Announce || len(a.Text) != 1 || a.Text["nl"] != "Volg de borden" {
 		t.Errorf("own text: %+v", a)
 	}
 	// The list stands at its first sentence until somebody touches it: who has
 	// written something means that.
-	act("site", "poort", "kind", "announce", "ready", "lane", "nl", "De kraan is stuk.", "en", "")
+	act("site", "poort", "kind", "announce", "ready", "lane", "text-nl", "De kraan is stuk.", "text-en", "")
 	if a := last(); len(a.Text) != 1 || a.Text["nl"] != "De kraan is stuk." {
 		t.Errorf("own text beside a sentence of the list: %+v", a)
 	}
@@ -295,7 +295,7 @@ func TestStaffActs(t *testing.T) {
 		{[]string{"site", "poort", "kind", "recount", "vehicles", "-1"}, 400, "Vul een heel getal in"},
 		{[]string{"site", "poort", "kind", "recount", "vehicles", "1000"}, 400, "Vul een heel getal in"},
 		{[]string{"site", "poort", "kind", "close"}, 400, "Kies een zin"},
-		{[]string{"site", "poort", "kind", "announce", "nl", strings.Repeat("a", perron.MaxActionText+1)}, 400, "te lang"},
+		{[]string{"site", "poort", "kind", "announce", "text-nl", strings.Repeat("a", perron.MaxActionText+1)}, 400, "te lang"},
 		{[]string{"site", "poort", "kind", "undo", "undoes", counted}, 400, "binnen 60 seconden"},
 		{[]string{"site", "nergens", "kind", "reopen"}, 404, ""},
 		{[]string{"site", "poort", "kind", "dance"}, 404, ""},
@@ -331,47 +331,6 @@ func TestStaffActs(t *testing.T) {
 	}
 	if w := post(h, "/staff/act", url.Values{"site": {"poort"}, "kind": {"reopen"}}); w.Code != 303 || w.Header().Get("Location") != "/staff/login" {
 		t.Errorf("without a session: %d %v", w.Code, w.Header())
-	}
-}
-
-func TestDoubtsInPlainSentences(t *testing.T) {
-	w := testWords(t)["nl"]
-	site := fixtureSites()[0]
-	now := civil("2026-05-09 12:00")
-	for _, c := range []struct {
-		doubt perron.Doubt
-		want  string
-	}{
-		{perron.Doubt{Kind: perron.DoubtStuck, Sensor: "queue-2", Since: now.Add(-40 * time.Minute)}, "Wachtrijlus queue-2 van Poort is al 40 min onafgebroken bezet."},
-		{perron.Doubt{Kind: perron.DoubtSensor, Sensor: "main-in"}, "Sensor main-in (Ingang) van Poort werkt niet goed."},
-		{perron.Doubt{Kind: perron.DoubtOffline, Gateway: "gate", Since: now.Add(-26 * time.Hour)}, "Teller gate van Poort meldt zich niet al 26 uur."},
-		{perron.Doubt{Kind: perron.DoubtLost, Count: 1}, "Poort: 1 telling is verloren gegaan."},
-		{perron.Doubt{Kind: perron.DoubtSetAside, Count: 2100}, "Poort: 2.100 tellingen hadden een onmogelijke tijd of kwamen van een onbekende sensor en tellen niet mee."},
-		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour)}, "Teller gate van Poort heeft een nieuw geheugen. Wat hij vanaf 11:00 telde en nog niet had verstuurd, is weg; hoeveel is niet bekend."},
-		{perron.Doubt{Kind: perron.DoubtOutbox, Gateway: "gate", Since: now.Add(-time.Hour), Count: 12}, "Teller gate van Poort heeft een nieuw geheugen. Minstens 12 tellingen in het oude waren nog niet verstuurd en zijn weg, en ook wat er vanaf 11:00 bij kwam."},
-		{perron.Doubt{Kind: perron.DoubtForecast, Since: now.Add(-3 * time.Minute)}, "Poort: de verwachting klopt duidelijk slechter dan eerst. Is er iets veranderd, of mist een teller voertuigen?"},
-		{perron.Doubt{Kind: perron.DoubtForecast, Since: now.AddDate(0, 0, -9)}, "Poort: de verwachting klopt al 9 dagen duidelijk slechter dan eerst. Is er iets veranderd, of mist een teller voertuigen?"},
-		{perron.Doubt{Kind: "new_kind"}, "Poort: er is iets mis met de tellingen."},
-	} {
-		if got := doubtSentence(w, site, c.doubt, now); got != c.want {
-			t.Errorf("%s: %q, want %q", c.doubt.Kind, got, c.want)
-		}
-	}
-	// All kinds that perron knows have a sentence of their own.
-	for _, kind := range []perron.DoubtKind{
-		perron.DoubtOffline, perron.DoubtBacklog, perron.DoubtLost, perron.DoubtSetAside, perron.DoubtDropped,
-		perron.DoubtEdges, perron.DoubtClock, perron.DoubtStuck, perron.DoubtSensor, perron.DoubtSilent, perron.DoubtCounter,
-		perron.DoubtFailing, perron.DoubtDamaged, perron.DoubtOff, perron.DoubtUnseen, perron.DoubtTimes, perron.DoubtRival, perron.DoubtOutbox,
-		perron.DoubtReset, perron.DoubtJump, perron.DoubtUplinks, perron.DoubtSpread, perron.DoubtFailed,
-	} {
-		if got := doubtSentence(w, site, perron.Doubt{Kind: kind, Count: 3}, now); got == w.T("doubt.unknown", "Site", "Poort") || strings.HasPrefix(got, "doubt.") {
-			t.Errorf("%s has no sentence: %q", kind, got)
-		}
-	}
-	// An open site without a measurement is wrong even when nobody says why.
-	b := perron.Busyness{}.AsOf(site, now)
-	if got := doubtsOf(w, site, &b, now); len(got) != 1 || got[0] != "Poort: Geen actuele meting." {
-		t.Errorf("silence: %q", got)
 	}
 }
 

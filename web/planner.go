@@ -12,6 +12,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // An option of a picker.
@@ -77,9 +78,6 @@ type plannerBody struct {
 	Choose    []preset      // sites to choose for these
 	Downloads []download
 	Extent    string
-	Script    struct {
-		Words map[string]any `json:"words"`
-	}
 }
 
 func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -132,7 +130,7 @@ func (s *server) planner(w http.ResponseWriter, r *http.Request, v *visit) error
 		for _, site := range chosen {
 			periods = append(periods, site.Hours.Periods(day)...)
 		}
-		body.Curve = viewCurve(v.words, day, periods, quarters)
+		body.Curve = viewCurve(v.Language, day, periods, quarters)
 		if err := s.onSite(ctx, v, chosen, day, body.Curve); err != nil {
 			return err
 		}
@@ -175,7 +173,7 @@ func (s *server) onSite(ctx context.Context, v *visit, chosen []*perron.Site, da
 		Title: v.T("planner.onsite"),
 		Label: v.N("planner.onsitelabel", int(math.Round(top.OnSite.Mid)), "Time", v.Clock(top.At)),
 	}
-	c.OnSite.draw(v.words, c.from, c.to, slots, func(p *perron.Slot) perron.Interval { return p.OnSite }, nil, 0)
+	c.OnSite.draw(v.Language, c.from, c.to, slots, func(p *perron.Slot) perron.Interval { return p.OnSite }, nil, 0)
 	return nil
 }
 
@@ -271,7 +269,6 @@ func plannerLink(v *visit, site string, p period, day string) string {
 
 func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Date, counts []perron.Count, day string) plannerBody {
 	b := plannerBody{From: p.From.String(), To: p.To.String()}
-	b.Script.Words = map[string]any{}
 	site, name := "", v.T("planner.all")
 	if len(chosen) == 1 && len(all) > 1 || len(all) == 1 {
 		site, name = chosen[0].ID, chosen[0].Name
@@ -292,12 +289,14 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 	}
 	for _, s := range chosen {
 		link := "/api/v1/sites/" + s.ID + "/counts?format=csv&from=" + p.From.String() + "&to=" + p.To.AddDays(1).String()
-		prefix := ""
-		if len(chosen) > 1 {
-			prefix = s.Name + ": "
+		label := func(id string) string {
+			if len(chosen) > 1 {
+				return v.T("planner.ofsite", "Site", s.Name, "What", v.T(id))
+			}
+			return v.T(id)
 		}
-		b.Downloads = append(b.Downloads, download{prefix + v.T("planner.csvhour"), link + "&interval=1h"},
-			download{prefix + v.T("planner.csvquarter"), link + "&interval=15m"})
+		b.Downloads = append(b.Downloads, download{label("planner.csvhour"), link + "&interval=1h"},
+			download{label("planner.csvquarter"), link + "&interval=15m"})
 	}
 	b.Caption = v.T("planner.heatcaption", "Site", name, "From", v.Date(p.From), "To", v.Date(p.To))
 
@@ -305,16 +304,16 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 	if h.Last < h.First {
 		return b
 	}
-	b.Peak = v.T("planner.peak", "Day", v.Weekday(time.Weekday((h.MaxDay+1)%7)), "From", v.hour(h.MaxHour), "To", v.hour(h.MaxHour+1),
+	b.Peak = v.T("planner.peak", "Day", v.Weekday(time.Weekday((h.MaxDay+1)%7)), "From", v.Hour(h.MaxHour), "To", v.Hour(h.MaxHour+1),
 		"Count", v.Number(int(math.Round(h.Max))))
 	for i := range 7 {
 		d := time.Weekday((i + 1) % 7)
-		b.Weekdays = append(b.Weekdays, option{Value: capital(v.Weekday(d)), Label: v.ShortWeekday(d)})
+		b.Weekdays = append(b.Weekdays, option{Value: v.Capital(v.Weekday(d)), Label: v.ShortWeekday(d)})
 	}
 	for hour := h.First; hour <= h.Last; hour++ {
-		row := heatRow{Hour: v.hour(hour)}
+		row := heatRow{Hour: v.Hour(hour)}
 		for d := range 7 {
-			row.Cells = append(row.Cells, viewCell(v.words, &h, d, hour))
+			row.Cells = append(row.Cells, viewCell(v.Language, &h, d, hour))
 		}
 		b.Heat = append(b.Heat, row)
 	}
@@ -326,28 +325,25 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 	b.Total = v.N("planner.total", sum, "Days", v.N("planner.ondays", len(totals)))
 	for _, t := range totals[:min(10, len(totals))] {
 		b.Days = append(b.Days, busyDay{
-			Day: capital(v.FullDate(t.Date)), Link: plannerLink(v, site, p, t.Date.String()), Holiday: holidayName(v.words, t.Date),
+			Day: v.Capital(v.FullDate(t.Date)), Link: plannerLink(v, site, p, t.Date.String()), Holiday: v.Holiday(t.Date),
 			In: v.Number(t.In), Width: percent(100 * float64(t.In) / float64(totals[0].In)),
-			Peak: v.figures(v.Clock(t.Hour) + "–" + v.Clock(t.Hour.Add(time.Hour))), Current: t.Date.String() == day,
+			Peak: v.Span(t.Hour, t.Hour.Add(time.Hour)), Current: t.Date.String() == day,
 		})
 	}
 	return b
 }
 
-// hour is "8:00"; the 24th is "24:00".
-func (w *words) hour(h int) string { return w.TimeOfDay(perron.TimeOfDay(h * 60)) }
-
-func viewCell(w *words, h *heatmap, d, hour int) heatCell {
+func viewCell(w *words.Language, h *heatmap, d, hour int) heatCell {
 	mean := h.Mean[d][hour]
 	step := h.step(mean)
 	c := heatCell{Class: "h" + strconv.Itoa(step), Text: "–"}
-	args := []any{"Day", capital(w.Weekday(time.Weekday((d + 1) % 7))), "From", w.hour(hour), "To", w.hour(hour + 1)}
+	args := []any{"Day", w.Capital(w.Weekday(time.Weekday((d + 1) % 7))), "From", w.Hour(hour), "To", w.Hour(hour + 1)}
 	switch {
 	case step == 0:
 		c.Title = w.T("planner.cellnone", args...)
 		return c
 	case mean < 1:
-		c.Text = w.figures("< 1")
+		c.Text = w.T("board.under", "Max", 1)
 	default:
 		c.Text = w.Number(int(math.Round(mean)))
 	}
@@ -358,7 +354,7 @@ func viewCell(w *words, h *heatmap, d, hour int) heatCell {
 // viewCurve draws the quarter hours of a civil day that is open in those periods:
 // the whole hours around them, and around what was counted outside. Without
 // periods it is the whole day, all 92, 96 or 100 quarters of it.
-func viewCurve(w *words, d perron.Date, periods []perron.Period, counts []perron.Count) *curveView {
+func viewCurve(w *words.Language, d perron.Date, periods []perron.Period, counts []perron.Count) *curveView {
 	in, out := make(map[time.Time]int), make(map[time.Time]int)
 	for _, c := range counts {
 		in[c.Start.UTC()] += c.In
@@ -381,14 +377,14 @@ func viewCurve(w *words, d perron.Date, periods []perron.Period, counts []perron
 			}
 		}
 	}
-	axis := timeAxis{from, to, w.run}
+	axis := timeAxis{from, to, w.Run()}
 	top, at := 0, from
 	for t, n := range in {
 		if n > top || n == top && t.Before(at) {
 			top, at = n, t
 		}
 	}
-	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(axis), from: from, to: to}
+	c := &curveView{Title: w.T("planner.curve", "Day", w.FullDate(d)), Ticks: ticks(w, axis), from: from, to: to}
 	for t := from; t.Before(to); t = t.Add(15 * time.Minute) {
 		if in[t] == 0 && out[t] == 0 {
 			continue

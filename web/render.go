@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 //go:embed templates/*.html
@@ -30,7 +31,8 @@ type pages struct{ byName map[string]*template.Template }
 
 func loadPages() (*pages, error) {
 	funcs := template.FuncMap{
-		"list": func(v ...string) []string { return v },
+		"upper": strings.ToUpper,
+		"list":  func(v ...string) []string { return v },
 		// list2 and list4 hand a part of a page to a template with the visit.
 		"list2": func(v, of any) map[string]any { return map[string]any{"V": v, "Of": of} },
 		"list4": func(v, of, kind, options any) map[string]any {
@@ -73,9 +75,15 @@ type layout struct {
 	// RefreshToggle is the address with the other choice, empty for a page that
 	// never refreshes.
 	RefreshToggle string
-	OtherLang     string // address of this page in the other language
-	Alternates    map[string]string
+	Languages     []languageLink // this page in every language
 	Body          any
+}
+
+// A languageLink is the address of a page in a language.
+type languageLink struct {
+	*words.Language
+	Link    string
+	Current bool
 }
 
 // render writes a page; the whole of it is made before anything is sent.
@@ -93,11 +101,9 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, v *visit, status
 	if r.URL.RawQuery != "" {
 		query = "?" + r.URL.RawQuery
 	}
-	l.Alternates = make(map[string]string)
-	for _, tag := range tags {
-		l.Alternates[tag] = "/" + tag + v.Path + query
+	for _, to := range s.Words.All() {
+		l.Languages = append(l.Languages, languageLink{to, "/" + to.Lang() + v.Path + query, to.Lang() == v.Lang()})
 	}
-	l.OtherLang = l.Alternates[v.T("site.langcode")]
 	if l.Refresh > 0 {
 		l.RefreshToggle = "?refresh=off"
 		if r.URL.Query().Get("refresh") == "off" {

@@ -9,98 +9,63 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // refreshAfter is how often a page without scripts loads itself again.
 const refreshAfter = 60
 
-// A noticeView is a message by staff.
-type noticeView struct {
-	ID   string
-	Text string
-	Lang string // set when it is in another language
-	When string
-}
-
-func viewNotice(w *words, n *perron.Notice, now time.Time) *noticeView {
-	if n == nil {
-		return nil
-	}
-	text, lang := w.Local(n.Text)
-	v := &noticeView{ID: n.ID, Text: text, When: w.T("notice.at", "Time", w.Clock(n.At))}
-	if lang != w.tag {
-		v.Lang = lang
-	}
-	if perron.DateOf(n.At) != perron.DateOf(now) {
-		v.When = w.T("notice.atday", "Day", w.DayOfMonth(perron.DateOf(n.At)))
-	}
-	return v
-}
-
 // A tile is one site on the overview.
 type tile struct {
 	ID, Name, Link string
-	stateView
-	Notice *noticeView
-	Day    dayChart
-	Best   string
-	Lat    string // degrees, empty when not configured
-	Lon    string
-}
-
-// A clientData is what the script starts from.
-type clientData struct {
-	Now    time.Time      `json:"now"`
-	Lang   string         `json:"lang"`
-	Live   string         `json:"live"` // path and query of the websocket
-	States []scriptState  `json:"states"`
-	Words  map[string]any `json:"words"`
+	saidView
+	Day  dayChart
+	Best string
+	Lat  string // degrees, empty when not configured
+	Lon  string
 }
 
 type overviewBody struct {
 	Tiles  []tile
 	Advice string
-	AsOf   string
 	Script clientData
 }
 
-func (s *server) now(site *perron.Site) siteNow {
-	v := siteNow{site: site, busyness: s.Live.Busyness(site.ID)}
+func (s *server) now(site *perron.Site) words.SiteNow {
+	v := words.SiteNow{Site: site, Busyness: s.Live.Busyness(site.ID)}
 	if f, ok := s.Live.Forecast(site.ID); ok {
-		v.forecast = &f
+		v.Forecast = &f
 	}
 	return v
 }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request, v *visit) error {
-	body := overviewBody{
-		AsOf:   v.T("overview.asof", "Time", v.Clock(v.Now)),
-		Script: clientData{Now: v.Now, Lang: v.tag, Live: "/api/v1/live", Words: v.script},
-	}
-	sites := make([]siteNow, 0, len(s.Sites))
+	query := url.Values{"lang": {v.Lang()}}.Encode()
+	body := overviewBody{Script: newClientData(v, "/api/v1/live?"+query)}
+	body.Script.Asking = "/api/v1/sites?" + query
+	sites := make([]words.SiteNow, 0, len(s.Sites))
 	for _, site := range s.Sites {
 		now := s.now(site)
 		s.guided(r, &now, v.Now)
 		sites = append(sites, now)
 		body.Tiles = append(body.Tiles, viewTile(v, &now))
-		body.Script.States = append(body.Script.States, newScriptState(site, &now.busyness))
+		body.Script.Sites = append(body.Script.Sites, v.SaySite(site, &now.Busyness, v.Now, words.ToAll))
 	}
-	body.Advice = advise(v.words, sites, v.Now)
+	body.Advice = v.Advice(sites, v.Now)
 	return s.render(w, r, v, http.StatusOK, "overview", layout{
 		Title: v.T("overview.heading"), Area: "resident", Script: "site.js", Refresh: refreshAfter, Body: body,
 	})
 }
 
-func viewTile(v *visit, s *siteNow) tile {
+func viewTile(v *visit, s *words.SiteNow) tile {
 	t := tile{
-		ID: s.site.ID, Name: s.site.Name, Link: v.Link("/perron/" + s.site.ID),
-		stateView: viewState(v.words, &s.busyness, v.Now),
-		Notice:    viewNotice(v.words, s.busyness.Notice, v.Now),
-		Day:       viewDay(v.words, s.site, s.forecast, focusDay(&s.site.Hours, v.Now), v.Now, s.busyness.Closure != nil),
-		Best:      bestToday(v.words, s, v.Now),
+		ID: s.Site.ID, Name: s.Site.Name, Link: v.Link("/perron/" + s.Site.ID),
+		saidView: viewSaid(v.Language, s.Site, &s.Busyness, v.Now, words.ToAll),
+		Day:      viewDay(v.Language, s.Site, s.Forecast, focusDay(&s.Site.Hours, v.Now), v.Now, s.Busyness.Closure != nil),
+		Best:     v.BestToday(s, v.Now),
 	}
-	if s.site.Latitude != 0 || s.site.Longitude != 0 {
-		t.Lat, t.Lon = degrees(s.site.Latitude), degrees(s.site.Longitude)
+	if s.Site.Latitude != 0 || s.Site.Longitude != 0 {
+		t.Lat, t.Lon = degrees(s.Site.Latitude), degrees(s.Site.Longitude)
 	}
 	return t
 }
@@ -136,38 +101,36 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 	s.guided(r, &now, v.Now)
 	body := perronBody{
 		tile: viewTile(v, &now), Address: site.Address,
-		Week:  viewWeek(v.words, site, now.forecast, v.Now),
-		Hours: weekHours(v.words, &site.Hours, perron.DateOf(v.Now)), Special: specialDays(v.words, &site.Hours, perron.DateOf(v.Now)),
-		Weeks: v.T("perron.how3none"),
-		Script: clientData{
-			Now: v.Now, Lang: v.tag, Live: "/api/v1/live?site=" + url.QueryEscape(site.ID),
-			States: []scriptState{newScriptState(site, &now.busyness)}, Words: v.script,
-		},
+		Week:  viewWeek(v.Language, site, now.Forecast, v.Now),
+		Hours: weekHours(v.Language, &site.Hours, perron.DateOf(v.Now)), Special: specialDays(v.Language, &site.Hours, perron.DateOf(v.Now)),
+		Weeks:  v.T("perron.how3none"),
+		Script: newClientData(v, "/api/v1/live?"+url.Values{"lang": {v.Lang()}, "site": {site.ID}}.Encode()),
 	}
+	body.Script.Asking = "/api/v1/sites?" + url.Values{"lang": {v.Lang()}}.Encode()
+	body.Script.Sites = []words.SiteSaid{v.SaySite(site, &now.Busyness, v.Now, words.ToAll)}
 	if d := &body.Day; d.Today && !d.Closed && !d.Empty {
 		body.Week.Days[0].Summary = d.Summary // not another one, by the hour
 	}
-	for _, m := range momentsLeft(&now, v.Now) {
-		body.Moments = append(body.Moments, momentView{capital(v.Moment(m, now.busyness.ClosesAt, v.Now)), v.WaitRange(m.Wait)})
+	for _, m := range now.MomentsLeft(v.Now) {
+		body.Moments = append(body.Moments, momentView{v.Capital(v.Moment(m, now.Busyness.ClosesAt, v.Now)), v.WaitRange(m.Wait)})
 	}
 	if len(body.Moments) == 0 {
-		body.NoMoments = noMoments(v.words, &now, v.Now)
+		body.NoMoments = v.NoMoments(&now, v.Now)
 	}
-	if list, ok := site.Materials[v.tag]; ok {
-		body.Materials = list
-	} else {
-		body.Materials = site.Materials[tags[0]]
+	var ok bool
+	if body.Materials, ok = site.Materials[v.Lang()]; !ok {
+		body.Materials = site.Materials[s.Words.Default().Lang()]
 	}
 	if body.Lat != "" {
 		at := body.Lat + "," + body.Lon
 		body.Geo = template.URL("geo:" + at + "?q=" + at + "(" + url.PathEscape(site.Name) + ")")
 		body.Map = "https://www.openstreetmap.org/?mlat=" + body.Lat + "&mlon=" + body.Lon + "#map=16/" + body.Lat + "/" + body.Lon
 	}
-	if now.forecast != nil && now.forecast.Weeks > 0 {
-		body.Weeks = v.N("perron.how3", now.forecast.Weeks)
+	if now.Forecast != nil && now.Forecast.Weeks > 0 {
+		body.Weeks = v.N("perron.how3", now.Forecast.Weeks)
 	}
-	if now.forecast != nil {
-		body.Score = scoreSentence(v.words, now.forecast.Score)
+	if now.Forecast != nil {
+		body.Score = v.Score(now.Forecast.Score)
 	}
 	body.Since = s.countedSince(r.Context(), v, site)
 	return s.render(w, r, v, http.StatusOK, "perron", layout{

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	logDays, logRows = 7, 50
 	// untilReopened closes until somebody reopens, and not only for today.
 	untilReopened = "reopened"
+	// ownField and a language's tag is the field of an own text in it.
+	ownField = "text-"
 )
 
 // A formError is what was wrong with a form, shown at that form.
@@ -51,15 +55,13 @@ func (s *server) staff(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 func (s *server) renderStaff(w http.ResponseWriter, r *http.Request, v *visit, status int, user string, wrong *formError) error {
-	body := staffBody{User: v.T("staff.user", "Name", user), Wrong: wrong, Script: clientData{
-		Now: v.Now, Lang: v.tag, Live: "/api/v1/live?detail=staff", Words: v.script,
-	}}
+	body := staffBody{User: v.T("staff.user", "Name", user), Wrong: wrong, Script: newClientData(v, "/api/v1/live?"+url.Values{"lang": {v.Lang()}, "detail": {"staff"}}.Encode())}
 	var actions []perron.Action
 	for _, site := range s.Sites {
 		now := s.now(site)
-		body.Doubts = append(body.Doubts, doubtsOf(v.words, site, &now.busyness, v.Now)...)
-		body.Cards = append(body.Cards, viewCard(v.words, &now, s.Live.Gateways(site.ID), v.Now, wrong))
-		body.Script.States = append(body.Script.States, newScriptState(site, &now.busyness))
+		body.Doubts = append(body.Doubts, v.Doubts(site, &now.Busyness, v.Now)...)
+		body.Cards = append(body.Cards, viewCard(v.Language, s.Words.All(), &now, s.Live.Gateways(site.ID), v.Now, wrong))
+		body.Script.Sites = append(body.Script.Sites, v.SaySite(site, &now.Busyness, v.Now, words.ToStaff))
 		a, err := s.actions(r.Context(), site.ID, v.Now, logDays*24*time.Hour)
 		if err != nil {
 			return err
@@ -69,7 +71,7 @@ func (s *server) renderStaff(w http.ResponseWriter, r *http.Request, v *visit, s
 	if n := len(body.Doubts); n > 0 {
 		body.Health = v.N("staff.doubts", n)
 	}
-	body.Log = viewLog(v.words, s.sites, actions, v.Now)
+	body.Log = viewLog(v.Language, s.sites, actions, v.Now)
 	for i := range body.Log {
 		if body.Log[i].Undo > 0 {
 			body.Fresh = &body.Log[i]
@@ -136,7 +138,7 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 		}
 		a.Vehicles = n
 	case perron.Close, perron.Announce:
-		text, id := s.readText(form.Get("ready"), form.Get("nl"), form.Get("en"), a.Kind)
+		text, id := s.readText(form, a.Kind)
 		if id != "" {
 			return wrong(id, "Max", perron.MaxActionText)
 		}
@@ -165,10 +167,10 @@ func (s *server) readAction(r *http.Request, v *visit, site *perron.Site) (perro
 
 // readText is a ready sentence in all languages, or the member of staff's own
 // words in those that were filled in; complaint is a message id.
-func (s *server) readText(ready, nl, en string, kind perron.ActionKind) (text map[string]string, complaint string) {
+func (s *server) readText(form url.Values, kind perron.ActionKind) (text map[string]string, complaint string) {
 	text = make(map[string]string)
-	for tag, own := range map[string]string{"nl": nl, "en": en} {
-		own = strings.Join(strings.Fields(own), " ")
+	for _, tag := range s.Words.Tags() {
+		own := strings.Join(strings.Fields(form.Get(ownField+tag)), " ")
 		if len([]rune(own)) > perron.MaxActionText {
 			return nil, "staff.toolong"
 		}
@@ -180,9 +182,9 @@ func (s *server) readText(ready, nl, en string, kind perron.ActionKind) (text ma
 		return text, ""
 	}
 	for _, id := range readySentences(kind) {
-		if id == ready {
-			for _, tag := range tags {
-				text[tag] = s.langs.words[tag].T(readyID(kind, id))
+		if id == form.Get("ready") {
+			for _, l := range s.Words.All() {
+				text[l.Lang()] = l.T(readyID(kind, id))
 			}
 			return text, ""
 		}

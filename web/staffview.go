@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 type staffBody struct {
@@ -51,35 +52,32 @@ type gatewayRow struct {
 // A staffCard is one site on the staff page.
 type staffCard struct {
 	ID, Name string
-	stateView
-	Notice   *noticeView
-	Count    string // believed number on site, "?" when unknown
-	Between  string // its interval
-	Queue    string
-	Next     string // arrivals expected in the next hour
-	Gates    []gateRow
-	Belief   *beliefView
-	Gateways []gatewayRow
-	Believed string   // the number that the keypad starts from
-	Max      int      // the highest recount
-	MaxText  int      // characters of a reason or notice
-	Closed   string   // by staff, until when; empty when it is not
-	Untils   []option // until when it can be closed
-	Reasons  []option
-	Notices  []option
+	saidView
+	Next      string // arrivals expected in the next hour
+	Gates     []gateRow
+	Belief    *beliefView
+	Gateways  []gatewayRow
+	Believed  string            // the number that the keypad starts from
+	Max       int               // the highest recount
+	MaxText   int               // characters of a reason or notice
+	Closed    string            // by staff, until when; empty when it is not
+	Languages []*words.Language // that an own text can be written in
+	Untils    []option          // until when it can be closed
+	Reasons   []option
+	Notices   []option
 	// Error belongs to the form of kind ErrorKind.
 	Error     string
 	ErrorKind string
 }
 
-func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Time, wrong *formError) staffCard {
-	b := &s.busyness
+func viewCard(w *words.Language, all []*words.Language, s *words.SiteNow, gateways []perron.GatewayStatus, now time.Time, wrong *formError) staffCard {
+	b := &s.Busyness
 	c := staffCard{
-		ID: s.site.ID, Name: s.site.Name, stateView: viewState(w, b, now), Notice: viewNotice(w, b.Notice, now),
-		Count: "?", Queue: "?", Next: w.T("staff.nextnone"), Max: s.site.MaxRecount(), MaxText: perron.MaxActionText,
+		ID: s.Site.ID, Name: s.Site.Name, saidView: viewSaid(w, s.Site, b, now, words.ToStaff), Languages: all,
+		Next: w.T("staff.nextnone"), Max: s.Site.MaxRecount(), MaxText: perron.MaxActionText,
 		Reasons: readyOptions(w, perron.Close), Notices: readyOptions(w, perron.Announce),
 	}
-	if p, ok := s.site.Hours.NextDay(now); ok {
+	if p, ok := s.Site.Hours.NextDay(now); ok {
 		c.Untils = append(c.Untils, option{Label: w.T("staff.untilday", "Opens", w.Opens(p.Start, now))})
 	}
 	c.Untils = append(c.Untils, option{Value: untilReopened, Label: w.T("staff.untilreopened")})
@@ -90,29 +88,23 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 	default:
 		c.Closed = w.T("staff.closedends", "Opens", w.Opens(b.Closure.Until, now))
 	}
-	if known := !b.StaleAt.IsZero() && !now.After(b.StaleAt); known {
-		c.Count = w.Number(int(math.Round(b.OnSite.Mid)))
+	if !b.StaleAt.IsZero() && !now.After(b.StaleAt) {
 		c.Believed = strconv.Itoa(int(math.Round(b.OnSite.Mid)))
-		lo, hi := int(math.Floor(b.OnSite.Low)), int(math.Ceil(b.OnSite.High))
-		if lo < hi {
-			c.Between = w.T("staff.interval", "Low", lo, "High", hi)
-		}
-		c.Queue = w.Queue(b.Queue, b.AtLeast)
 	}
-	if n, ok := nextHour(s.forecast, now); ok {
+	if n, ok := nextHour(s.Forecast, now); ok {
 		c.Next = w.N("staff.nextvalue", n)
 	}
-	for _, g := range s.site.Gates {
+	for _, g := range s.Site.Gates {
 		c.Gates = append(c.Gates, viewGate(w, g, b.Gates)...)
 	}
 	c.Belief = viewBelief(w, b, now)
-	for _, id := range s.site.Gateways {
+	for _, id := range s.Site.Gateways {
 		i := slices.IndexFunc(gateways, func(g perron.GatewayStatus) bool { return g.Gateway == id })
 		if i < 0 {
 			c.Gateways = append(c.Gateways, gatewayRow{Name: id, State: w.T("staff.offline")})
 			continue
 		}
-		c.Gateways = append(c.Gateways, viewGateway(w, s.site, &gateways[i], now))
+		c.Gateways = append(c.Gateways, viewGateway(w, s.Site, &gateways[i], now))
 	}
 	if wrong != nil && wrong.Site == c.ID {
 		c.Error, c.ErrorKind = wrong.Text, string(wrong.Kind)
@@ -122,9 +114,9 @@ func viewCard(w *words, s *siteNow, gateways []perron.GatewayStatus, now time.Ti
 
 // viewGate has a row for each direction in which vehicles passed today, and for
 // both when none did.
-func viewGate(w *words, g perron.Gate, counts []perron.GateCount) []gateRow {
-	in := gateRow{ID: g.ID, Name: gateName(g), Direction: w.T("staff.in"), TodayField: "inToday", HourField: "inHour", Today: "–", Hour: "–"}
-	out := gateRow{ID: g.ID, Name: gateName(g), Direction: w.T("staff.out"), TodayField: "outToday", HourField: "outHour", Today: "–", Hour: "–"}
+func viewGate(w *words.Language, g perron.Gate, counts []perron.GateCount) []gateRow {
+	in := gateRow{ID: g.ID, Name: words.GateName(g), Direction: w.T("staff.in"), TodayField: "inToday", HourField: "inHour", Today: "–", Hour: "–"}
+	out := gateRow{ID: g.ID, Name: words.GateName(g), Direction: w.T("staff.out"), TodayField: "outToday", HourField: "outHour", Today: "–", Hour: "–"}
 	for _, n := range counts {
 		if n.Gate != g.ID {
 			continue
@@ -143,7 +135,7 @@ func viewGate(w *words, g perron.Gate, counts []perron.GateCount) []gateRow {
 
 // viewBelief says what the numbers of a site rest on; nil when that is not
 // known.
-func viewBelief(w *words, b *perron.Busyness, now time.Time) *beliefView {
+func viewBelief(w *words.Language, b *perron.Busyness, now time.Time) *beliefView {
 	if b.Belief == nil {
 		return nil
 	}
@@ -175,7 +167,7 @@ func viewBelief(w *words, b *perron.Busyness, now time.Time) *beliefView {
 	return v
 }
 
-func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus, now time.Time) gatewayRow {
+func viewGateway(w *words.Language, site *perron.Site, g *perron.GatewayStatus, now time.Time) gatewayRow {
 	r := gatewayRow{Name: g.Gateway, Online: g.Online, State: w.T("staff.offline")}
 	if g.Online {
 		r.State = w.T("staff.online")
@@ -188,11 +180,11 @@ func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus, now time.
 	}
 	for _, sensor := range g.Sensors {
 		row := sensorRow{
-			Name: sensorName(w, site, sensor.Sensor), Health: w.T("health." + string(sensor.Health)),
+			Name: w.SensorName(site, sensor.Sensor), Health: w.T("health." + string(sensor.Health)),
 			Last: w.T("staff.none"), OK: sensor.Health == perron.SensorOK || sensor.Health == perron.SensorFinished,
 		}
 		if !row.OK {
-			row.Health += w.since(sensor.Since, now)
+			row.Health += w.For(sensor.Since, now)
 		}
 		if !sensor.Last.IsZero() {
 			row.Last = w.Clock(sensor.Last)
@@ -202,7 +194,7 @@ func viewGateway(w *words, site *perron.Site, g *perron.GatewayStatus, now time.
 	return r
 }
 
-func readyOptions(w *words, kind perron.ActionKind) []option {
+func readyOptions(w *words.Language, kind perron.ActionKind) []option {
 	var out []option
 	for _, id := range readySentences(kind) {
 		out = append(out, option{Value: id, Label: w.T(readyID(kind, id))})
@@ -238,19 +230,6 @@ func nextHour(f *perron.Forecast, now time.Time) (vehicles int, ok bool) {
 	return int(math.Round(sum)), ok
 }
 
-// doubtsOf is what is wrong at a site in sentences. An open site without a
-// measurement is wrong even when nobody says why.
-func doubtsOf(w *words, site *perron.Site, b *perron.Busyness, now time.Time) []string {
-	var out []string
-	for _, d := range b.Doubts {
-		out = append(out, doubtSentence(w, site, d, now))
-	}
-	if len(out) == 0 && b.Level == perron.Unknown {
-		out = append(out, site.Name+": "+w.lastMeasured(b.MeasuredAt, now))
-	}
-	return out
-}
-
 // A logRow is one action in the log.
 type logRow struct {
 	ID, Site, When, Who, What string
@@ -259,7 +238,7 @@ type logRow struct {
 }
 
 // viewLog lists actions, newest first.
-func viewLog(w *words, sites map[string]*perron.Site, actions []perron.Action, now time.Time) []logRow {
+func viewLog(w *words.Language, sites map[string]*perron.Site, actions []perron.Action, now time.Time) []logRow {
 	effective := make(map[string]bool)
 	for _, a := range perron.Effective(actions) {
 		effective[a.ID] = true
@@ -272,7 +251,7 @@ func viewLog(w *words, sites map[string]*perron.Site, actions []perron.Action, n
 		if site := sites[a.Site]; site != nil {
 			name = site.Name
 		}
-		r := logRow{ID: a.ID, Site: a.Site, When: logTime(w, a.At, now), Who: a.By, What: sayAction(w, name, &a)}
+		r := logRow{ID: a.ID, Site: a.Site, When: w.When(a.At, now), Who: a.By, What: w.Did(name, &a)}
 		if a.Kind != perron.Undo {
 			r.Undone = !effective[a.ID]
 			if left := perron.UndoFor - now.Sub(a.At); effective[a.ID] && left > 0 {
@@ -282,26 +261,4 @@ func viewLog(w *words, sites map[string]*perron.Site, actions []perron.Action, n
 		out = append(out, r)
 	}
 	return out
-}
-
-func logTime(w *words, at, now time.Time) string {
-	d := perron.DateOf(at)
-	if d == perron.DateOf(now) {
-		return w.Clock(at)
-	}
-	return w.ShortWeekday(d.Weekday()) + " " + w.DayOfMonth(d) + ", " + w.Clock(at)
-}
-
-func sayAction(w *words, site string, a *perron.Action) string {
-	text, _ := w.Local(a.Text)
-	switch {
-	case a.Kind == perron.Recount && a.Vehicles == 0:
-		return w.T("did.recountnone", "Site", site)
-	case a.Kind == perron.Recount:
-		return w.N("did.recount", a.Vehicles, "Site", site)
-	}
-	if a.Kind == perron.Close && !a.Until.IsZero() {
-		return w.T("did.closeuntil", "Site", site, "Text", text, "Until", logTime(w, a.Until, a.At))
-	}
-	return w.T("did."+string(a.Kind), "Site", site, "Text", text)
 }

@@ -11,12 +11,9 @@ import (
 // Whatever a gateway says of a sensor, staff read it in words, with how long it
 // has been so when it is not well.
 func TestSensorHealthInWords(t *testing.T) {
-	langs, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	now := time.Date(2026, time.October, 10, 12, 0, 0, 0, time.UTC)
-	for lang, w := range langs.words {
+	for _, w := range languages(t).All() {
+		lang := w.Lang()
 		for health, well := range map[perron.SensorHealth]bool{
 			perron.SensorOK: true, perron.SensorFinished: true, perron.SensorStuck: false, perron.SensorChatter: false,
 			perron.SensorFault: false, perron.SensorSilent: false, perron.SensorStuckOff: false, perron.SensorQuiet: false,
@@ -29,7 +26,7 @@ func TestSensorHealthInWords(t *testing.T) {
 			}
 		}
 		for _, kind := range []perron.DoubtKind{perron.DoubtStuckOff, perron.DoubtQuiet} {
-			text := doubtSentence(w, &perron.Site{Name: "Yard"}, perron.Doubt{Kind: kind, Sensor: "main-in", Since: now.Add(-25 * time.Minute)}, now)
+			text := w.Doubt(&perron.Site{Name: "Yard"}, perron.Doubt{Kind: kind, Sensor: "main-in", Since: now.Add(-25 * time.Minute)}, now)
 			if strings.Contains(text, "doubt.") || !strings.Contains(text, "25 min") || !strings.Contains(text, "main-in") {
 				t.Errorf("%s, %s: %s", lang, kind, text)
 			}

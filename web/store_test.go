@@ -43,7 +43,7 @@ func TestStoreThatHangs(t *testing.T) {
 		s := scenarioNamed(t, "saturday")
 		hanging := &hangingStore{scenario: s}
 		h, err := New(Config{
-			Sites: s.sites, Live: s, History: hanging, Staff: s, Auth: &fakeAuth{},
+			Sites: s.sites, Words: languages(t), Live: s, History: hanging, Staff: s, Auth: &fakeAuth{},
 			Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

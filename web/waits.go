@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // waitDays is how many days of samples are read for the waits at most: the last
@@ -43,13 +44,13 @@ func (s *server) waits(ctx context.Context, v *visit, site *perron.Site, p perio
 		}
 		all = append(all, some...)
 	}
-	return viewWaits(v.words, site, p, all), nil
+	return viewWaits(v.Language, site, p, all), nil
 }
 
 // waitSteps are the minutes from which on a cell gets the next colour.
 var waitSteps = [heatSteps]float64{0, 5, 10, 15, 20, 30, 45}
 
-func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *waitsView {
+func viewWaits(w *words.Language, site *perron.Site, p period, samples []perron.Sample) *waitsView {
 	var cells [7][24][]float64
 	var beyond [7][24]int // samples that are a lower bound only
 	first, last := 24, -1
@@ -73,23 +74,23 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 	worst, at := -1.0, ""
 	for d := range 7 {
 		day := time.Weekday((d + 1) % 7)
-		v.Weekdays = append(v.Weekdays, option{Value: capital(w.Weekday(day)), Label: w.ShortWeekday(day)})
+		v.Weekdays = append(v.Weekdays, option{Value: w.Capital(w.Weekday(day)), Label: w.ShortWeekday(day)})
 	}
 	for h := first; h <= last; h++ {
-		row := heatRow{Hour: w.hour(h)}
+		row := heatRow{Hour: w.Hour(h)}
 		for d := range 7 {
 			waits := cells[d][h]
-			args := []any{"Day", w.Weekday(time.Weekday((d + 1) % 7)), "From", w.hour(h), "To", w.hour(h + 1)}
+			args := []any{"Day", w.Weekday(time.Weekday((d + 1) % 7)), "From", w.Hour(h), "To", w.Hour(h + 1)}
 			if len(waits) < 6 { // half an hour of the demo's grid
-				row.Cells = append(row.Cells, heatCell{Text: "–", Class: "h0", Title: capital(w.T("waits.cellnone", args...))})
+				row.Cells = append(row.Cells, heatCell{Text: "–", Class: "h0", Title: w.Capital(w.T("waits.cellnone", args...))})
 				continue
 			}
 			slices.Sort(waits)
 			half, nine := quantile(waits, 0.5), quantile(waits, 0.9)
 			halfOver, nineOver := beyond[d][h]*2 > len(waits), beyond[d][h]*10 > len(waits)
-			c := heatCell{Text: w.figures(shortWait(half, halfOver)), Small: w.figures(shortWait(nine, nineOver))}
-			args = append(args, "Half", w.waited("waits.half", half, halfOver), "Nine", w.waited("waits.nine", nine, nineOver))
-			c.Title = capital(w.T("waits.cell", args...))
+			c := heatCell{Text: w.ShortWait(half, halfOver), Small: w.ShortWait(nine, nineOver)}
+			args = append(args, "Half", waited(w, "waits.half", half, halfOver), "Nine", waited(w, "waits.nine", nine, nineOver))
+			c.Title = w.Capital(w.T("waits.cell", args...))
 			if c.Small == c.Text {
 				c.Small = ""
 			}
@@ -115,7 +116,7 @@ func viewWaits(w *words, site *perron.Site, p period, samples []perron.Sample) *
 }
 
 // waited says one of the two waits of a cell; over when it is a lower bound only.
-func (w *words) waited(id string, minutes float64, over bool) string {
+func waited(w *words.Language, id string, minutes float64, over bool) string {
 	n := int(math.Round(minutes))
 	switch {
 	case over:
@@ -134,16 +135,4 @@ func quantile(v []float64, q float64) float64 {
 		return v[len(v)-1]
 	}
 	return v[i] + (x-float64(i))*(v[i+1]-v[i])
-}
-
-// shortWait is a wait in minutes as short as a cell is: "< 5", "12", "60+".
-func shortWait(minutes float64, atLeast bool) string {
-	n := int(math.Round(minutes))
-	switch {
-	case n < 5 && !atLeast:
-		return "< 5"
-	case atLeast:
-		return strconv.Itoa(n) + "+"
-	}
-	return strconv.Itoa(n)
 }

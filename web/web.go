@@ -10,6 +10,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // Live is the present as the API node knows it.
@@ -55,6 +56,7 @@ var ErrLogin = errors.New("name or password is wrong")
 // Config is what the pages are made from.
 type Config struct {
 	Sites   []*perron.Site // in the order of the overview
+	Words   *words.Languages
 	Live    Live
 	History History
 	Staff   Staff
@@ -71,7 +73,6 @@ type Config struct {
 type server struct {
 	Config
 	sites  map[string]*perron.Site
-	langs  *languages
 	assets *assets
 	pages  *pages
 	guides guides
@@ -81,16 +82,8 @@ type server struct {
 
 // New returns the handler of all pages and their assets. It starts nothing.
 func New(c Config) (http.Handler, error) {
-	s, err := newServer(c)
-	if err != nil {
-		return nil, err
-	}
-	return s.routes(), nil
-}
-
-func newServer(c Config) (*server, error) {
-	if c.Live == nil || c.History == nil || c.Staff == nil || c.Auth == nil {
-		return nil, errors.New("web: Live, History, Staff and Auth are required")
+	if c.Words == nil || c.Live == nil || c.History == nil || c.Staff == nil || c.Auth == nil {
+		return nil, errors.New("web: Words, Live, History, Staff and Auth are required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -103,16 +96,13 @@ func newServer(c Config) (*server, error) {
 		s.sites[site.ID] = site
 	}
 	var err error
-	if s.langs, err = loadLanguages(); err != nil {
-		return nil, fmt.Errorf("load the words: %w", err)
-	}
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("load the assets: %w", err)
 	}
 	if s.pages, err = loadPages(); err != nil {
 		return nil, fmt.Errorf("load the templates: %w", err)
 	}
-	return s, nil
+	return s.routes(), nil
 }
 
 func (s *server) routes() http.Handler {
@@ -136,5 +126,5 @@ func (s *server) routes() http.Handler {
 
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(s.page(func(http.ResponseWriter, *http.Request, *visit) error { return errForeign }))
-	return secure(s.langs.byPrefix(guard.Handler(mux), s.Now))
+	return secure(byPrefix(s.Words, guard.Handler(mux), s.Now))
 }

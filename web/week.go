@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // A weekDay is one of the seven small days of a perron page.
@@ -17,7 +18,7 @@ type weekDay struct {
 	Reason  string // why it is closed, when it is a holiday or an exception
 	Times   string
 	Bars    []bar
-	Run     direction
+	Run     words.Direction
 	From    string // labels of its axis
 	To      string
 	Summary string
@@ -37,7 +38,7 @@ func (d weekDay) Cell(hour int) row { return d.Cells[hour] }
 
 // viewWeek draws seven days from today. All days share one time axis, so that
 // the same hour stands at the same place.
-func viewWeek(w *words, site *perron.Site, f *perron.Forecast, now time.Time) weekView {
+func viewWeek(w *words.Language, site *perron.Site, f *perron.Forecast, now time.Time) weekView {
 	today := perron.DateOf(now)
 	first, last := 24, 0
 	for i := range 7 {
@@ -74,17 +75,17 @@ func viewWeek(w *words, site *perron.Site, f *perron.Forecast, now time.Time) we
 	return v
 }
 
-func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, first, last int) weekDay {
+func viewWeekDay(w *words.Language, site *perron.Site, f *perron.Forecast, d perron.Date, now time.Time, first, last int) weekDay {
 	today := perron.DateOf(now)
 	spans := site.Hours.On(d)
 	v := weekDay{
 		Short: w.ShortWeekday(d.Weekday()), Full: w.NearDay(d, today), Today: d == today,
-		Times: w.spans(spans), Cells: make(map[int]row), Run: w.run,
+		Times: w.Spans(spans), Cells: make(map[int]row), Run: w.Run(),
 		From: w.TimeOfDay(perron.TimeOfDay(first * 60)), To: w.TimeOfDay(perron.TimeOfDay(last * 60)),
 	}
 	if len(spans) == 0 {
 		v.Closed, v.Summary = true, w.T("state.closed")
-		v.Reason = holidayName(w, d)
+		v.Reason = w.Holiday(d)
 		if ex, ok := site.Hours.Exceptions[d]; ok {
 			if text, _ := w.Local(ex.Reason); text != "" {
 				v.Reason = text
@@ -99,7 +100,7 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date,
 	var slots []perron.Slot
 	// A day of 24 hours as the clock counts them, so that all days share it.
 	at := func(hour int) time.Time { return time.Time{}.Add(time.Duration(hour) * time.Hour) }
-	axis := timeAxis{at(first), at(last), w.run}
+	axis := timeAxis{at(first), at(last), w.Run()}
 	for i := range f.Hours {
 		s := &f.Hours[i]
 		if perron.DateOf(s.Start) != d || s.Level == perron.Closed || !openWithin(&site.Hours, s) {
@@ -114,7 +115,7 @@ func viewWeekDay(w *words, site *perron.Site, f *perron.Forecast, d perron.Date,
 		v.Bars = append(v.Bars, newBar(s, class, axis, at(hour), at(hour+1), site.Bays))
 		v.Cells[hour] = newRow(w, s, class, word)
 	}
-	v.Summary = summary(w, clip(slots, site.Hours.Periods(d)))
+	v.Summary = w.Summary(clip(slots, site.Hours.Periods(d)))
 	return v
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oapi-codegen/runtime"
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // Accuracy Forecasts compared with what came; all of it is 0 when n is
@@ -38,7 +39,7 @@ type ActionList struct {
 type ActionRequest struct {
 	Kind ActionKind `json:"kind"`
 
-	// Text Reason or notice by language, nl and en; at most 500 characters each
+	// Text Reason or notice by language, those that `lang` takes; at most 500 characters each
 	Text map[string]string `json:"text,omitempty"`
 
 	// Undoes The id of the action to undo, which has to be done within 60 seconds
@@ -109,6 +110,9 @@ type HorizonScore = perron.HorizonScore
 
 // Interval An estimate with its 10 % and 90 % quantiles around the median
 type Interval = perron.Interval
+
+// Later What is to be said when nothing more is heard of a yard
+type Later = words.Later
 
 // Level `late`: open, but who leaves now will probably not get in before closing
 type Level = perron.Level
@@ -211,6 +215,32 @@ type ProfileCell struct {
 // Quality `corrected`: measured, and set right by a recount today; `typical`: no fresh measurement, typicalLevel stands in
 type Quality = perron.Quality
 
+// Said Sentences that are ready to be shown, in one language. What does not apply is absent.
+type Said = words.Said
+
+// SaidMessage A message to a client that asked for a language
+type SaidMessage struct {
+	// AsOf In a snapshot and a heartbeat: of what time of day it is, in a sentence
+	AsOf string    `json:"asOf,omitempty"`
+	At   time.Time `json:"at"`
+
+	// Origin In a forecast
+	Origin *time.Time `json:"origin,omitempty"`
+
+	// Run In a snapshot and a heartbeat
+	Run string `json:"run,omitempty"`
+
+	// Seq Rises by one with each change
+	Seq int64 `json:"seq"`
+
+	// Site In a said the SiteSaid without `later` and `staleHeadline`, in a stale the SiteStale, in a later the SiteLater, in a forecast the id of the yard
+	Site any `json:"site,omitempty"`
+
+	// Sites In a snapshot, each with its later
+	Sites []SiteSaid `json:"sites,omitempty"`
+	Type  string     `json:"type"`
+}
+
 // Score How good the live forecasts of the last four weeks were; absent until it is known
 type Score = perron.Score
 
@@ -233,6 +263,9 @@ type Site struct {
 	Latitude  *float64 `json:"latitude,omitempty"`
 	Longitude *float64 `json:"longitude,omitempty"`
 	Name      string   `json:"name"`
+
+	// Said What is said of a yard in the language that was asked for
+	Said *SiteSaid `json:"said,omitempty"`
 
 	// State How busy a yard is. `wait`, `onSite`, `queue`, `band` and `trend` are there only while they are known.
 	State State `json:"state"`
@@ -264,9 +297,15 @@ type SiteDetail struct {
 	// Opening Today and the thirteen days after it
 	Opening []OpeningDay `json:"opening"`
 
+	// Said What is said of a yard in the language that was asked for
+	Said *SiteSaid `json:"said,omitempty"`
+
 	// State How busy a yard is. `wait`, `onSite`, `queue`, `band` and `trend` are there only while they are known.
 	State State `json:"state"`
 }
+
+// SiteLater defines model for SiteLater.
+type SiteLater = words.SiteLater
 
 // SiteList defines model for SiteList.
 type SiteList struct {
@@ -274,6 +313,12 @@ type SiteList struct {
 	At    time.Time `json:"at"`
 	Sites []Site    `json:"sites"`
 }
+
+// SiteSaid What is said of a yard in the language that was asked for
+type SiteSaid = words.SiteSaid
+
+// SiteStale The `staleHeadline` of a yard, which changes with the minute of the measurement
+type SiteStale = words.SiteStale
 
 // Slot defines model for Slot.
 type Slot = perron.Slot
@@ -345,8 +390,23 @@ type State struct {
 	Wait *Interval `json:"wait,omitempty"`
 }
 
+// Lang defines model for Lang.
+type Lang = string
+
 // SiteId defines model for SiteId.
 type SiteId = string
+
+// ListSitesParams defines parameters for ListSites.
+type ListSitesParams struct {
+	// Lang A language of the pages, like nl: what is said in it is added
+	Lang *Lang `form:"lang,omitempty" json:"lang,omitempty"`
+}
+
+// GetSiteParams defines parameters for GetSite.
+type GetSiteParams struct {
+	// Lang A language of the pages, like nl: what is said in it is added
+	Lang *Lang `form:"lang,omitempty" json:"lang,omitempty"`
+}
 
 // ListActionsParams defines parameters for ListActions.
 type ListActionsParams struct {
@@ -388,10 +448,10 @@ type ActJSONRequestBody = ActionRequest
 type ServerInterface interface {
 	// ListSites All yards with their state now
 	// (GET /api/v1/sites)
-	ListSites(w http.ResponseWriter, r *http.Request)
+	ListSites(w http.ResponseWriter, r *http.Request, params ListSitesParams)
 	// GetSite One yard with its state now and its opening hours of the coming days
 	// (GET /api/v1/sites/{id})
-	GetSite(w http.ResponseWriter, r *http.Request, id SiteId)
+	GetSite(w http.ResponseWriter, r *http.Request, id SiteId, params GetSiteParams)
 	// ListActions What staff did, newest first
 	// (GET /api/v1/sites/{id}/actions)
 	ListActions(w http.ResponseWriter, r *http.Request, id SiteId, params ListActionsParams)
@@ -427,8 +487,27 @@ type MiddlewareFunc func(http.Handler) http.Handler
 // ListSites operation middleware
 func (siw *ServerInterfaceWrapper) ListSites(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSitesParams
+
+	// ------------- Optional query parameter "lang" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lang", r.URL.Query(), &params.Lang, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lang"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lang", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.ListSites(w, r)
+		siw.Handler.ListSites(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -453,8 +532,24 @@ func (siw *ServerInterfaceWrapper) GetSite(w http.ResponseWriter, r *http.Reques
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSiteParams
+
+	// ------------- Optional query parameter "lang" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lang", r.URL.Query(), &params.Lang, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lang"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lang", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetSite(w, r, id)
+		siw.Handler.GetSite(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -871,6 +966,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 type ProblemApplicationProblemPlusJSONResponse Problem
 
 type ListSitesRequestObject struct {
+	Params ListSitesParams
 }
 
 type ListSitesResponseObject interface {
@@ -891,8 +987,25 @@ func (response ListSites200JSONResponse) VisitListSitesResponse(w http.ResponseW
 	return err
 }
 
+type ListSites400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListSites400ApplicationProblemPlusJSONResponse) VisitListSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSiteRequestObject struct {
-	Id SiteId `json:"id"`
+	Id     SiteId `json:"id"`
+	Params GetSiteParams
 }
 
 type GetSiteResponseObject interface {
@@ -913,9 +1026,23 @@ func (response GetSite200JSONResponse) VisitGetSiteResponse(w http.ResponseWrite
 	return err
 }
 
-type GetSite404ApplicationProblemPlusJSONResponse struct {
+type GetSite400ApplicationProblemPlusJSONResponse struct {
 	ProblemApplicationProblemPlusJSONResponse
 }
+
+func (response GetSite400ApplicationProblemPlusJSONResponse) VisitGetSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSite404ApplicationProblemPlusJSONResponse Problem
 
 func (response GetSite404ApplicationProblemPlusJSONResponse) VisitGetSiteResponse(w http.ResponseWriter) error {
 
@@ -1468,8 +1595,10 @@ type strictHandler struct {
 }
 
 // ListSites operation middleware
-func (sh *strictHandler) ListSites(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) ListSites(w http.ResponseWriter, r *http.Request, params ListSitesParams) {
 	var request ListSitesRequestObject
+
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.ListSites(ctx, request.(ListSitesRequestObject))
@@ -1492,10 +1621,11 @@ func (sh *strictHandler) ListSites(w http.ResponseWriter, r *http.Request) {
 }
 
 // GetSite operation middleware
-func (sh *strictHandler) GetSite(w http.ResponseWriter, r *http.Request, id SiteId) {
+func (sh *strictHandler) GetSite(w http.ResponseWriter, r *http.Request, id SiteId, params GetSiteParams) {
 	var request GetSiteRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSite(ctx, request.(GetSiteRequestObject))

@@ -12,6 +12,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/eval"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/web"
+	"github.com/perrondrukte/perrondrukte/words"
 )
 
 // A Store is what the roles together need of a backend.
@@ -42,14 +43,18 @@ type Accounts interface {
 
 // newServer puts API and pages together behind one address.
 func newServer(a *app, link *broker.Client) (*api.Server, error) {
+	languages, err := words.Built()
+	if err != nil {
+		return nil, fmt.Errorf("load the languages: %w", err)
+	}
 	live := api.NewLive(a.sites, link, a.now, a.logger)
-	staff := api.NewStaff(a.sites, a.store, link, a.now, a.logger)
+	staff := api.NewStaff(a.sites, languages.Tags(), a.store, link, a.now, a.logger)
 	auth := api.NewAuth(api.AuthConfig{
 		Accounts: a.accounts, Sessions: a.accounts.Sessions(),
 		SecureCookies: a.cfg.SecureCookies, TrustedProxies: a.cfg.Proxies(), Logger: a.logger,
 	})
 	pages, err := web.New(web.Config{
-		Sites: a.sites, Live: live, History: a.store, Staff: staff, Auth: auth,
+		Sites: a.sites, Words: languages, Live: live, History: a.store, Staff: staff, Auth: auth,
 		OnSite: eval.NewClosedDays(a.store).OnSite,
 		Now:    a.now, Logger: a.logger, Title: a.cfg.Title,
 	})
@@ -57,7 +62,7 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 		return nil, fmt.Errorf("make the pages: %w", err)
 	}
 	server, err := api.New(api.Config{
-		Sites: a.sites, Store: a.store, Live: live, Staff: staff, Auth: auth, Pages: pages,
+		Sites: a.sites, Words: languages, Store: a.store, Live: live, Staff: staff, Auth: auth, Pages: pages,
 		Now: a.now, Logger: a.logger, Registry: a.registry,
 		Origins: a.cfg.Origins, SecureCookies: a.cfg.SecureCookies, TrustedProxies: a.cfg.Proxies(),
 		Ready: func(ctx context.Context) error {

@@ -112,40 +112,44 @@ for (const [name, path] of pages.slice(0, 3)) {
 }
 
 /** A live page whose websocket is in the test's hands. */
-async function livePage(path, look = {}) {
+async function livePage(path, look = {}, base = urls.saturday) {
   const context = await visitor(browser, look);
-  await logIn(context, urls.saturday);
+  await logIn(context, base);
   const page = await context.newPage();
   const sockets = [];
   await page.routeWebSocket(/\/api\/v1\/live/, (ws) => {
     sockets.push(ws);
   });
-  const seen = guard(page, urls.saturday);
-  await page.goto(urls.saturday + path, { waitUntil: "load" });
+  const seen = guard(page, base);
+  await page.goto(base + path, { waitUntil: "load" });
   await page.waitForFunction(() => !document.querySelector("[data-live]")?.hidden);
   for (let i = 0; i < 100 && sockets.length === 0; i++) await page.waitForTimeout(20);
-  const states = JSON.parse(await page.locator("#start").textContent()).states;
+  const sites = JSON.parse(await page.locator("#start").textContent()).sites;
   let seq = 1;
   const send = (m, ws = sockets.at(-1)) => ws.send(JSON.stringify({ seq: seq++, at: "2026-05-09T09:20:10Z", ...m }));
-  return { context, page, sockets, states, send, seen };
+  return { context, page, sockets, sites, send, seen };
 }
 
 const field = (page, site, name) => page.locator(`[data-site="${site}"] [data-field="${name}"]`).first();
 
 await check("live changes", async () => {
-  const { context, page, sockets, states, send, seen } = await livePage("/nl/");
+  const { context, page, sockets, sites, send, seen } = await livePage("/nl/");
   assert.equal(sockets.length, 1);
   assert.equal(new URL(sockets[0].url()).pathname, "/api/v1/live");
-  send({ type: "snapshot", run: "r1", sites: states });
+  send({ type: "snapshot", run: "r1", sites });
   assert.equal(await field(page, "poort", "level").textContent(), "Zeer druk");
   const link = page.locator('[data-site="buiten"] a');
   await link.focus();
   const tall = () => page.evaluate(() => [...document.querySelectorAll("[data-site]")].map((el) => el.getBoundingClientRect().top));
   const before = await tall();
-  const quiet = { ...states[0], level: "quiet", band: { min: 0, max: 5 }, atLeast: false, onSite: { low: 5, mid: 6, high: 7 }, trend: "rising" };
-  send({ type: "state", site: quiet });
+  const { later, ...poort } = sites[0];
+  const quiet = {
+    ...poort, level: "quiet", headline: "Rustig", detail: "Wordt drukker", trend: "rising", wait: "minder dan 5 min",
+    board: { main: "< 5", sub: "min", lit: 1 }, aloud: "Poort: Rustig. minder dan 5 min",
+  };
+  send({ type: "said", site: quiet });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet");
-  assert.equal(await field(page, "poort", "band").textContent(), "Wachttijd: minder dan 5 min");
+  assert.equal(await field(page, "poort", "band").textContent(), "minder dan 5 min");
   assert.equal(await field(page, "poort", "board-main").textContent(), "< 5");
   assert.equal(await field(page, "poort", "ring").getAttribute("stroke-dasharray"), "3.8 60");
   assert.equal(await field(page, "poort", "trend").textContent(), "Wordt drukker");
@@ -154,25 +158,58 @@ await check("live changes", async () => {
   const told = page.locator("[data-announce]");
   assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
   // A change that leaves the level alone is not told.
-  send({ type: "state", site: { ...quiet, trend: "falling" } });
+  send({ type: "said", site: { ...quiet, trend: "falling", detail: "Wordt rustiger", aloud: undefined } });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="trend"]').textContent === "Wordt rustiger");
   assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
   // A notice appears.
-  send({ type: "state", site: { ...quiet, notice: { id: "1", at: "2026-05-09T09:15:00Z", text: { nl: "Volg de borden." } } } });
+  send({ type: "said", site: { ...quiet, notice: { id: "1", when: "Geplaatst om 11:15", text: "Volg de borden." } } });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="notice-text"]').textContent === "Volg de borden.");
+  // A page that hears nothing goes on counting the minutes.
+  assert.equal(await field(page, "poort", "age").textContent(), "1 min. geleden gemeten");
+  send({ type: "heartbeat", at: "2026-05-09T09:23:20Z", asOf: "Stand van 11:23" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="age"]').textContent === "4 min. geleden gemeten", undefined, { timeout: 8000 });
+  assert.equal(await page.locator('[data-field="asof"]').first().textContent(), "Stand van 11:23");
   // Old states turn unknown without any message, when the server's clock says so.
   send({ type: "heartbeat", at: "2026-05-09T10:20:00Z" });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "unknown", undefined, { timeout: 8000 });
   assert.match(await field(page, "poort", "level").textContent(), /^Geen actuele meting \(laatste om 11:18\)\.$/);
+  assert.equal(await field(page, "poort", "trend").textContent(), "Meestal gemiddeld druk op dit moment.");
+  assert.equal(await told.textContent(), "Haven: Geen actuele meting. Meestal gemiddeld druk op dit moment.");
+  // The minute that the headline names comes by itself, and so does closing time.
+  send({ type: "stale", site: { id: "poort", headline: "Geen actuele meting (laatste om 11:19)." } });
+  send({ type: "heartbeat", at: "2026-05-09T10:20:00Z" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="level"]').textContent.includes("11:19"), undefined, { timeout: 8000 });
+  send({ type: "heartbeat", at: "2026-05-09T15:00:00Z" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "closed", undefined, { timeout: 8000 });
+  assert.equal(await field(page, "poort", "trend").textContent(), "Maandag open om 8:30.");
   assert.deepEqual(seen.bad, []);
   await context.close();
 });
 
+// What comes over the websocket is what the page has said already.
+for (const [scenario, base] of Object.entries(urls)) {
+  for (const path of ["/nl/", "/en/perron/poort", "/en/staff"]) {
+    await check(`${scenario}: ${path} says the same again`, async () => {
+      const { context, page, sites, send, seen } = await livePage(path, {}, base);
+      const fields = () => page.evaluate(() => [...document.querySelectorAll("[data-site] [data-field]")]
+        .map((el) => [el.dataset.field, el.textContent, el.hidden, el.getAttribute("href"), el.getAttribute("lang"), el.getAttribute("y"), el.getAttribute("class"), el.getAttribute("stroke-dasharray")]));
+      const before = await fields();
+      const { now } = JSON.parse(await page.locator("#start").textContent());
+      send({ type: "snapshot", at: now, run: "r1", sites });
+      await page.waitForTimeout(50);
+      assert.ok(before.length > 10);
+      assert.deepEqual(await fields(), before);
+      assert.deepEqual(seen.bad, []);
+      await context.close();
+    });
+  }
+}
+
 await check("a closure takes the advice away at once", async () => {
-  const { context, page, states, send } = await livePage("/nl/");
-  send({ type: "snapshot", run: "r1", sites: states });
+  const { context, page, sites, send } = await livePage("/nl/");
+  send({ type: "snapshot", run: "r1", sites });
   assert.equal(await page.locator(".pd-advice").count(), 1);
-  send({ type: "state", site: { ...states[1], level: "closed", closure: { since: "2026-05-09T09:20:00Z" } } });
+  send({ type: "said", site: { ...sites[1], level: "closed", headline: "Gesloten.", until: "sinds 11:20" } });
   await page.waitForFunction(() => !document.querySelector(".pd-advice"));
   // The server is asked for what holds now. Here it still knows of no closure.
   await page.waitForFunction(() => document.querySelector(".pd-advice"));
@@ -180,12 +217,14 @@ await check("a closure takes the advice away at once", async () => {
 });
 
 await check("pause and reconnect", async () => {
-  const { context, page, sockets, states, send } = await livePage("/en/");
-  send({ type: "snapshot", run: "r1", sites: states });
+  const { context, page, sockets, sites, send } = await livePage("/en/");
+  send({ type: "snapshot", run: "r1", sites });
   await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent === "These figures update by themselves.");
   const pause = page.getByRole("button", { name: "Pause" });
   await pause.press("Enter");
-  await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent.startsWith("Paused at 11:20"));
+  await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent === "Paused. The figures do not change.");
+  assert.equal(await page.locator("[data-paused]").textContent(), "As of 11:20");
+  assert.ok(await page.locator("[data-paused]").isVisible());
   const button = page.getByRole("button", { name: "Continue" });
   assert.equal(await button.getAttribute("aria-pressed"), "true");
   await button.press("Enter");
@@ -205,22 +244,22 @@ await check("without a websocket", async () => {
   const context = await visitor(browser, {});
   const page = await context.newPage();
   await page.routeWebSocket(/\/api\/v1\/live/, (ws) => ws.close());
-  await page.route("**/api/v1/sites", async (route) => {
-    const [state] = JSON.parse(await page.locator("#start").textContent()).states;
-    await route.fulfill({ json: { at: "2026-05-09T09:20:10Z", sites: [{ id: "poort", state: { ...state, level: "quiet", band: { min: 0, max: 5 } } }] } });
+  await page.route("**/api/v1/sites?lang=nl", async (route) => {
+    const [said] = JSON.parse(await page.locator("#start").textContent()).sites;
+    await route.fulfill({ json: { at: "2026-05-09T09:20:10Z", sites: [{ id: "poort", said: { ...said, level: "quiet", wait: "minder dan 5 min" } }] } });
   });
   const seen = guard(page, urls.saturday);
   await page.goto(`${urls.saturday}/nl/`, { waitUntil: "load" });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet", undefined, { timeout: 8000 });
-  assert.equal(await field(page, "poort", "band").textContent(), "Wachttijd: minder dan 5 min");
+  assert.equal(await field(page, "poort", "band").textContent(), "minder dan 5 min");
   assert.deepEqual(seen.bad, []);
   await context.close();
 });
 
 await check("a pulse shows on the perron page", async () => {
-  const { context, page, states, send } = await livePage("/nl/perron/poort");
-  send({ type: "snapshot", run: "r1", sites: states });
-  send({ type: "state", site: { ...states[0], onSite: { low: 24, mid: 27, high: 30 } } });
+  const { context, page, sites, send } = await livePage("/nl/perron/poort");
+  send({ type: "snapshot", run: "r1", sites });
+  send({ type: "said", site: { ...sites[0], onSite: "ongeveer 27 voertuigen op het terrein" } });
   await page.waitForFunction(() => document.querySelector('[data-field="onsite"]').textContent === "ongeveer 27 voertuigen op het terrein");
   // The forecast is announced: the chart is loaded anew, without touching the slider that has the focus.
   const slider = page.getByRole("slider");
@@ -306,8 +345,8 @@ await check("without scripts", async () => {
 });
 
 await check("staff with scripts", async () => {
-  const { context, page, states, send } = await livePage("/nl/staff", { width: 768, touch: true });
-  send({ type: "snapshot", run: "r1", sites: states.map((s) => ({ ...s, gates: [{ gate: "in", inToday: 1215, outToday: 0, inHour: 32, outHour: 0 }] })) });
+  const { context, page, sites, send } = await livePage("/nl/staff", { width: 768, touch: true });
+  send({ type: "snapshot", run: "r1", sites: sites.map((s) => ({ ...s, staff: { ...s.staff, gates: [{ gate: "in", inToday: "1.215", outToday: "0", inHour: "32", outHour: "0" }] } })) });
   await page.waitForFunction(() => document.querySelector('[data-gate="in"] [data-field="inToday"]').textContent === "1.215");
   const card = page.locator("#poort");
   await card.locator("summary", { hasText: "Tel opnieuw" }).click();
@@ -317,7 +356,7 @@ await check("staff with scripts", async () => {
   await accessible(page, "keypad");
   if (shots) await shoot(page, "saturday-staff-keypad");
   // A doubt appears: the page's parts are loaded anew, but not the form that is open.
-  send({ type: "state", site: { ...states[0], doubts: [{ kind: "sensor_stuck" }] } });
+  send({ type: "said", site: { ...sites[0], staff: { ...sites[0].staff, parts: "other" } } });
   await page.waitForTimeout(1_800);
   assert.equal(await card.locator("input[name=vehicles]").inputValue(), "42");
   await page.locator('#buiten [data-swap="actions-buiten"] summary').first().click();

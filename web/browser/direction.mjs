@@ -7,7 +7,7 @@ import { launch, pages, shoot, visitor } from "./shots.mjs";
 
 const { chromium, urls, shots } = JSON.parse(process.argv[2]);
 const browser = await launch(chromium);
-const language = "/en"; // the made-up one stands in its place
+const language = "/ar"; // the made-up one
 
 const failures = [];
 async function check(name, f) {

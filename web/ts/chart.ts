@@ -1,9 +1,9 @@
 // The read-out of a day chart: a slider over its bars, for keys, mouse and
-// touch. Its words come from the table under the chart.
+// touch. Its sentences come from the table under the chart.
 
 const svg = "http://www.w3.org/2000/svg";
 
-export function readOuts(row: (time: string, kind: string, wait: string) => string): void {
+export function readOuts(): void {
   for (const plot of document.querySelectorAll<HTMLElement>("[data-chart]:not([data-ready])")) {
     const area = plot.querySelector<SVGSVGElement>(".pd-chart__area");
     const read = plot.querySelector<HTMLElement>("[data-read]");
@@ -20,11 +20,9 @@ export function readOuts(row: (time: string, kind: string, wait: string) => stri
     area.prepend(pick);
 
     const show = (i: number): void => {
-      const cells = rows[i]?.cells;
       const bar = bars[i];
-      if (!cells || !bar) return;
-      const wait = bar.matches(".u, .n") ? "" : (cells[1]?.textContent ?? ""); // their kind says it all
-      const text = row(cells[0]?.textContent ?? "", cells[3]?.textContent ?? "", wait).trim();
+      const text = rows[i]?.dataset.read;
+      if (text === undefined || !bar) return;
       out.textContent = text;
       slider.value = String(i);
       slider.setAttribute("aria-valuetext", text);

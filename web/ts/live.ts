@@ -2,26 +2,32 @@
 // any time: then it is tried again with growing pauses, and what was shown
 // turns unknown by itself when its time is over.
 
-import { asOf, type State } from "./words.js";
+import { type Later, type Said, saidAt, type SiteSaid } from "./said.js";
 
 export interface Start {
   now: string;
-  lang: string;
+  locale: string;
   live: string;
-  states: State[];
-  words: Record<string, string | Record<string, string>>;
+  asking?: string;
+  asOf: string;
+  sites: SiteSaid[];
+  labels: Record<"on" | "off" | "paused" | "pause" | "resume", string>;
 }
 
 type Incoming =
-  | { type: "snapshot"; seq: number; at: string; run?: string; sites: State[] }
-  | { type: "state"; seq: number; at: string; site: State }
+  | { type: "snapshot"; seq: number; at: string; asOf?: string; run?: string; sites: SiteSaid[] }
+  | { type: "said"; seq: number; at: string; site: SiteSaid }
+  | { type: "stale"; seq: number; at: string; site: { id: string; headline: string } }
+  | { type: "later"; seq: number; at: string; site: { id: string; later: Later } }
   | { type: "forecast"; seq: number; at?: string; site: string; origin: string }
-  | { type: "heartbeat"; seq: number; at: string };
+  | { type: "heartbeat"; seq: number; at: string; asOf?: string };
 
 export interface Viewer {
-  /** show is called with the state as it must be shown now. */
-  show(state: State, now: number): void;
+  /** show is called with what is to be shown of a site now. */
+  show(site: string, said: Said, now: number): void;
   forecast(site: string): void;
+  /** asOf is called with the time of day of what is shown, in words. */
+  asOf(text: string): void;
   /** connected is called when the connection comes or goes. */
   connected(yes: boolean): void;
 }
@@ -38,8 +44,7 @@ export function readStart(): Start | undefined {
 }
 
 export class Live {
-  private readonly states = new Map<string, State>();
-  private readonly names = new Map<string, string>();
+  private readonly heardOf = new Map<string, { said: Said; later: Later | undefined }>();
   private socket: WebSocket | undefined;
   private pause = firstPause;
   private retry: number | undefined;
@@ -56,18 +61,11 @@ export class Live {
     const nav = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined;
     const rendered = performance.timeOrigin + (nav?.responseStart ?? 0);
     this.offset = Date.parse(start.now) - rendered;
-    for (const s of start.states) {
-      this.states.set(s.id, s);
-      if (s.name) this.names.set(s.id, s.name);
-    }
+    for (const { id, later, ...said } of start.sites) this.heardOf.set(id, { said, later });
   }
 
   now(): number {
     return Date.now() + this.offset;
-  }
-
-  name(site: string): string {
-    return this.names.get(site) ?? site;
   }
 
   begin(): void {
@@ -130,15 +128,15 @@ export class Live {
   // poll asks once without a websocket, which some networks do not let through
   // and of which one address gets only so many. Staff's numbers need theirs.
   private async poll(): Promise<void> {
-    if (this.start.live.includes("detail=")) return;
+    if (!this.start.asking) return;
     try {
       // A kept answer would carry the time at which it was made.
-      const answer = await fetch("/api/v1/sites", { cache: "no-store" });
+      const answer = await fetch(this.start.asking, { cache: "no-store" });
       const text = await answer.text(); // read in any case, else the request stays open
       if (!answer.ok || this.socket?.readyState === WebSocket.OPEN) return;
-      const now = JSON.parse(text) as { at: string; sites: { state: State }[] };
+      const now = JSON.parse(text) as { at: string; sites: { said: SiteSaid }[] };
       this.offset = Date.parse(now.at) - Date.now();
-      for (const s of now.sites) this.take(s.state);
+      for (const s of now.sites) this.take(s.said);
     } catch {
       // No network: what is shown turns unknown when its time is over.
     }
@@ -154,29 +152,43 @@ export class Live {
     switch (m.type) {
       case "snapshot":
         this.run = m.run ?? "";
+        if (m.asOf) this.viewer.asOf(m.asOf);
         for (const s of m.sites) this.take(s);
         break;
-      case "state":
+      case "said":
         this.take(m.site);
+        break;
+      case "stale":
+      case "later": {
+        const known = this.heardOf.get(m.site.id);
+        if (known && m.type === "stale") known.said.staleHeadline = m.site.headline;
+        else if (known && m.type === "later") known.later = m.site.later;
+        break;
+      }
+      case "heartbeat":
+        if (m.asOf) this.viewer.asOf(m.asOf);
         break;
       case "forecast":
         this.viewer.forecast(m.site);
     }
   }
 
-  private take(s: State): void {
-    if (!this.names.has(s.id)) return; // not on this page
-    this.states.set(s.id, s);
-    this.viewer.show(asOf(s, this.now()), this.now());
+  private take({ id, later, ...said }: SiteSaid): void {
+    const known = this.heardOf.get(id);
+    if (!known) return; // not on this page
+    const staleHeadline = said.staleHeadline ?? known.said.staleHeadline;
+    const now = { said: staleHeadline === undefined ? said : { ...said, staleHeadline }, later: later ?? known.later };
+    this.heardOf.set(id, now);
+    this.viewer.show(id, saidAt(now.said, now.later, this.now()), this.now());
   }
 
   // watch lets ages grow and old states turn unknown, also while paused: an
   // old figure must never look like a fresh one.
   private watch(): void {
     const now = this.now();
-    for (const s of this.states.values()) {
-      const shown = asOf(s, now);
-      if (!this.paused || shown !== s) this.viewer.show(shown, now);
+    for (const [id, { said, later }] of this.heardOf) {
+      const shown = saidAt(said, later, now);
+      if (!this.paused || shown !== said) this.viewer.show(id, shown, now);
     }
     if (this.socket && Date.now() - this.heard > silence) this.socket.close();
   }

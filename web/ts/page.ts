@@ -1,7 +1,7 @@
 // Puts views into the page without moving anything else in it.
 
-import type { Live } from "./live.js";
-import { dashes, mainY, narrow, type State, type View, type Words } from "./words.js";
+import type { Live, Start } from "./live.js";
+import type { Board, Said } from "./said.js";
 
 const field = (root: Element, name: string): Element | null => root.querySelector(`[data-field="${name}"]`);
 
@@ -15,62 +15,97 @@ function setAttribute(el: Element | null, name: string, value: string): void {
   if (el && el.getAttribute(name) !== value) el.setAttribute(name, value);
 }
 
-/** showView puts a view into the part of the page that belongs to its site. */
-export function showView(root: Element, v: View, words: Words, lang: string): void {
-  setAttribute(root, "data-level", v.level);
-  setAttribute(root, "data-typical", v.typical);
-  setAttribute(field(root, "level-icon"), "href", `#i-${v.level}`);
-  setText(root, "level", v.headline);
-  setText(root, "trend", v.detail);
-  setAttribute(field(root, "trend"), "lang", v.detailLang || lang);
-  if (v.detailLang) setAttribute(field(root, "trend"), "dir", "auto");
+/** showSaid puts what is said into the part of the page that belongs to its site. */
+export function showSaid(root: Element, s: Said, age: string): void {
+  setAttribute(root, "data-level", s.level);
+  setAttribute(root, "data-typical", s.typical ?? "");
+  setAttribute(field(root, "level-icon"), "href", `#i-${s.level}`);
+  setText(root, "level", s.headline);
+  setText(root, "trend", s.detail ?? "");
+  setLang(field(root, "trend"), s.detailLang);
+  if (s.detailLang) setAttribute(field(root, "trend"), "dir", "auto");
   else field(root, "trend")?.removeAttribute("dir");
-  const icon = v.typical ? `typical-${v.typical}` : v.trend;
+  const icon = s.typical ? `typical-${s.typical}` : s.trend;
   if (icon) setAttribute(field(root, "detail-icon"), "href", `#i-${icon}`);
   field(root, "detail-box")?.toggleAttribute("hidden", !icon);
-  setText(root, "until", v.until);
-  setText(root, "age", v.age);
-  setText(root, "onsite", v.onSite);
-  setText(root, "visits", v.visits);
-  setText(root, "band", field(root, "band")?.closest("dd") ? v.wait : words.t("wait.label", { Band: v.wait }));
-  setText(root, "board-top", v.boardTop);
-  setText(root, "board-main", v.boardMain);
-  setText(root, "board-sub", v.boardSub);
-  setAttribute(field(root, "board-main"), "class", `pd-board__main ${narrow(v.boardMain)}`);
-  setAttribute(field(root, "board-main"), "y", String(mainY(v)));
-  setAttribute(field(root, "ring"), "stroke-dasharray", dashes(v.lit));
+  setText(root, "until", s.until ?? "");
+  showAge(root, s, age);
+  setText(root, "onsite", s.onSite ?? "");
+  setText(root, "visits", s.visits ?? "");
+  setText(root, "band", s.wait);
+  showBoard(root, s.board);
+  showNotice(root, s);
+}
+
+// A text of staff in another language says so; all others are the page's.
+function setLang(el: Element | null, lang: string | undefined): void {
+  if (lang) setAttribute(el, "lang", lang);
+  else el?.removeAttribute("lang");
+}
+
+function showAge(root: Element, s: Said, age: string): void {
+  const box = field(root, "age");
+  const time = box?.querySelector("time");
+  if (!box || !time) return;
+  box.toggleAttribute("hidden", !s.measuredAt);
+  if (!s.measuredAt) return;
+  setAttribute(time, "datetime", s.measuredAt);
+  if (time.textContent !== age) time.textContent = age;
+}
+
+function showBoard(root: Element, b: Board): void {
+  setText(root, "board-top", b.top ?? "");
+  setText(root, "board-main", b.main);
+  setText(root, "board-sub", b.sub ?? "");
+  setAttribute(field(root, "board-main"), "class", `pd-board__main pd-${narrow(b.main)}`);
+  setAttribute(field(root, "board-main"), "y", String(mainY(b)));
+  setAttribute(field(root, "ring"), "stroke-dasharray", dashes(b.lit ?? 0));
+}
+
+/** dashes lights segments of the board's ring, as saidView.Dashes does. */
+export function dashes(lit: number): string {
+  return lit === 0 ? "0 60" : `${"3.8 1.2 ".repeat(lit - 1)}3.8 60`;
+}
+
+/** mainY is where the middle of the board's number stands, as saidView.MainY says. */
+export function mainY(b: Board): number {
+  if (b.top) return 63;
+  return b.sub ? 55 : 60;
+}
+
+/** narrow sizes the board's number, as saidView.Narrow does. */
+export function narrow(main: string): string {
+  const n = [...main].length;
+  return n <= 3 ? "n3" : n <= 4 ? "n4" : "n5";
 }
 
 /** showNotice shows or takes away the message by staff. */
-export function showNotice(root: Element, s: State, words: Words, now: number): void {
+function showNotice(root: Element, s: Said): void {
   const box = field(root, "notice");
   if (!box) return;
   box.toggleAttribute("hidden", !s.notice);
   if (!s.notice) return;
-  const { text, lang } = words.local(s.notice.text);
-  setText(root, "notice-text", text);
-  setAttribute(field(root, "notice-text"), "lang", lang);
-  setText(root, "notice-when", words.posted(s.notice.at, now));
+  setText(root, "notice-text", s.notice.text);
+  setLang(field(root, "notice-text"), s.notice.lang);
+  setText(root, "notice-when", s.notice.when);
 }
 
 /** siteOf finds the part of the page that belongs to a site. */
 export const siteOf = (id: string): HTMLElement | null => document.querySelector(`[data-site="${CSS.escape(id)}"]`);
 
 /** announcer tells a change of level to a screen reader, and nothing else. */
-export function announcer(words: Words): (name: string, v: View) => void {
+export function announcer(): (site: string, s: Said) => void {
   const box = document.querySelector("[data-announce]");
   const last = new Map<string, string>();
-  return (name, v) => {
-    const before = last.get(name);
-    last.set(name, v.level);
-    if (box && before !== undefined && before !== v.level) {
-      box.textContent = words.t("live.announce", { Name: name, Level: v.headline.replace(/\.$/, ""), Wait: v.wait });
-    }
+  return (site, s) => {
+    const before = last.get(site);
+    last.set(site, s.level);
+    if (box && before !== undefined && before !== s.level && s.aloud) box.textContent = s.aloud;
   };
 }
 
 /** liveLine shows whether the figures are live, with the button that pauses them. */
-export function liveLine(live: Live, words: Words): (yes: boolean) => void {
+export function liveLine(live: Live, labels: Start["labels"]): (yes: boolean) => void {
   const line = document.querySelector<HTMLElement>("[data-live]");
   const button = line?.querySelector<HTMLButtonElement>('[data-action="pause"]');
   line?.removeAttribute("hidden");
@@ -79,13 +114,21 @@ export function liveLine(live: Live, words: Words): (yes: boolean) => void {
   };
   button?.addEventListener("click", () => {
     live.setPaused(!live.paused);
-    button.textContent = words.t(live.paused ? "live.resume" : "live.pause");
+    button.textContent = live.paused ? labels.resume : labels.pause;
     button.setAttribute("aria-pressed", String(live.paused));
-    say(live.paused ? words.t("live.paused", { Time: words.clock(live.now()) }) : words.t("live.on"));
+    line?.querySelector("[data-paused]")?.toggleAttribute("hidden", !live.paused);
+    say(live.paused ? labels.paused : labels.on);
   });
   return (yes) => {
-    if (!live.paused) say(words.t(yes ? "live.on" : "live.off"));
+    if (!live.paused) say(yes ? labels.on : labels.off);
   };
+}
+
+/** showAsOf says of what time of day the figures are. */
+export function showAsOf(text: string): void {
+  for (const el of document.querySelectorAll('[data-field="asof"]')) {
+    if (el.textContent !== text) el.textContent = text;
+  }
 }
 
 /**

@@ -3,10 +3,10 @@
 
 import { readOuts } from "./chart.js";
 import { Live, readStart } from "./live.js";
-import { announcer, liveLine, setText, showNotice, showView, siteOf, sometime, Swapper } from "./page.js";
-import { isRanked, type State, Words } from "./words.js";
+import { announcer, liveLine, showAsOf, showSaid, siteOf, sometime, Swapper } from "./page.js";
+import { ages, type Said } from "./said.js";
 
-function nearest(words: Words): void {
+function nearest(): void {
   const list = document.querySelector<HTMLElement>("[data-tiles]");
   const button = document.querySelector<HTMLButtonElement>('[data-action="nearest"]');
   if (!list || !button) return;
@@ -27,7 +27,7 @@ function nearest(words: Words): void {
         list.append(...tiles.sort((a, b) => far(a) - far(b)));
       },
       () => {
-        button.textContent = words.t("live.nearestfail");
+        button.textContent = button.dataset.fail ?? "";
       },
       { timeout: 10_000, maximumAge: 300_000 },
     );
@@ -36,41 +36,41 @@ function nearest(words: Words): void {
 
 // What only the server puts in words, the advice and the best moments, rests on
 // the levels and closures. When these change, the page's parts are loaded again.
-const signature = (s: State): string => JSON.stringify([s.level, s.closure?.since]);
+const signature = (s: Said): string => JSON.stringify([s.level, s.until]);
 
 // A forecast comes every minute and is no hurry; a new level is.
 const forecastWithin = 20_000;
 const levelWithin = 3_000;
 
+const ranked: readonly string[] = ["quiet", "moderate", "busy", "very_busy"];
+
 const start = readStart();
 if (start) {
-  const words = new Words(start.lang, start.words);
-  const tell = announcer(words);
-  const row = (Time: string, Kind: string, Wait: string): string => words.t("day.row", { Time, Kind, Wait });
-  const swapper = new Swapper(() => readOuts(row));
-  const seen = new Map(start.states.map((s) => [s.id, signature(s)]));
+  const age = ages(start.locale);
+  const tell = announcer();
+  const swapper = new Swapper(readOuts);
+  const seen = new Map(start.sites.map((s) => [s.id, signature(s)]));
   const live: Live = new Live(start, {
-    show(state, now) {
-      const root = siteOf(state.id);
+    show(site, said, now) {
+      const root = siteOf(site);
       if (!root) return;
-      const view = words.view(state, now);
-      showView(root, view, words, start.lang);
-      showNotice(root, state, words, now);
-      tell(live.name(state.id), view);
-      if (seen.get(state.id) !== signature(state)) {
+      showSaid(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
+      tell(site, said);
+      if (seen.get(site) !== signature(said)) {
         // An advice must not outlive what it is about, also without a connection.
-        if (!isRanked(state.level)) swapper.clear("advice");
+        if (!ranked.includes(said.level)) swapper.clear("advice");
         swapper.later(sometime(levelWithin));
       }
-      seen.set(state.id, signature(state));
-      setText(document.body, "asof", words.t("overview.asof", { Time: words.clock(now) }));
+      seen.set(site, signature(said));
     },
     forecast: () => swapper.later(sometime(forecastWithin)),
+    asOf: showAsOf,
     connected: (yes) => connected(yes),
   });
-  const connected = liveLine(live, words);
-  for (const state of start.states) tell(live.name(state.id), words.view(state, live.now()));
-  readOuts(row);
-  nearest(words);
+  const connected = liveLine(live, start.labels);
+  for (const { id, ...said } of start.sites) tell(id, said);
+  showAsOf(start.asOf);
+  readOuts();
+  nearest();
   live.begin();
 }

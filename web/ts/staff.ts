@@ -2,29 +2,19 @@
 // are left to undo.
 
 import { Live, readStart } from "./live.js";
-import { announcer, liveLine, setText, showView, siteOf, Swapper } from "./page.js";
-import { type State, Words } from "./words.js";
+import { announcer, liveLine, setText, showAsOf, showSaid, siteOf, Swapper } from "./page.js";
+import { ages, type Said } from "./said.js";
 
-function numbers(root: Element, s: State, words: Words): void {
-  setText(root, "count", s.onSite ? words.number(Math.round(s.onSite.mid)) : "?");
-  const low = Math.floor(s.onSite?.low ?? 0);
-  const high = Math.ceil(s.onSite?.high ?? 0);
-  setText(root, "between", s.onSite && low < high ? words.t("staff.interval", { Low: Math.max(0, low), High: high }) : "");
-  if (s.queue || !s.onSite) setText(root, "queue", words.queue(s.queue, s.atLeast));
-  for (const gate of s.gates ?? []) {
+function figures(root: Element, staff: NonNullable<Said["staff"]>): void {
+  setText(root, "count", staff.count);
+  setText(root, "between", staff.between ?? "");
+  setText(root, "queue", staff.queue);
+  for (const gate of staff.gates ?? []) {
     for (const row of root.querySelectorAll(`[data-gate="${CSS.escape(gate.gate)}"]`)) {
-      for (const name of ["inToday", "outToday", "inHour", "outHour"] as const) setText(row, name, words.number(gate[name]));
+      for (const name of ["inToday", "outToday", "inHour", "outHour"] as const) setText(row, name, gate[name]);
     }
   }
 }
-
-// What only the server puts in words: doubts, gateways, notices and closures.
-// When these change, the page's parts are loaded again.
-const signature = (s: State): string =>
-  JSON.stringify([
-    s.doubts?.map((d) => ({ ...d, part: undefined })), s.notice?.id, s.closure?.since,
-    s.gates?.map((g) => [g.inToday > 0, g.outToday > 0]), // which rows there are
-  ]);
 
 function keypads(): void {
   for (const form of document.querySelectorAll("[data-keypad]:not([data-ready])")) {
@@ -47,12 +37,14 @@ function keypads(): void {
   }
 }
 
-function countdown(words: Words, swapper: Swapper): void {
+// countdown counts the seconds down in which an action can be undone.
+function countdown(locale: string, swapper: Swapper): void {
+  const seconds = new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "long" });
   window.setInterval(() => {
     for (const el of document.querySelectorAll<HTMLElement>("[data-undo]")) {
       const left = Number(el.dataset.undo) - 1;
       el.dataset.undo = String(left);
-      if (left > 0) el.textContent = words.n("staff.undotime", left);
+      if (left > 0) el.textContent = seconds.format(left);
       else swapper.later(0);
     }
   }, 1_000);
@@ -60,27 +52,30 @@ function countdown(words: Words, swapper: Swapper): void {
 
 const start = readStart();
 if (start) {
-  const words = new Words(start.lang, start.words);
-  const tell = announcer(words);
+  const age = ages(start.locale);
+  const tell = announcer();
   const swapper = new Swapper(keypads);
-  const seen = new Map<string, string>();
+  const seen = new Map(start.sites.map((s) => [s.id, s.staff?.parts]));
   const live: Live = new Live(start, {
-    show(state, now) {
-      const root = siteOf(state.id);
+    show(site, said, now) {
+      const root = siteOf(site);
       if (!root) return;
-      const view = words.view(state, now);
-      showView(root, view, words, start.lang);
-      if (state.gates || !state.onSite) numbers(root, state, words);
-      tell(live.name(state.id), view);
-      const before = seen.get(state.id);
-      seen.set(state.id, signature(state));
-      if (before !== undefined && before !== signature(state)) swapper.later();
+      showSaid(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
+      if (said.staff) figures(root, said.staff);
+      tell(site, said);
+      // What only the page says: doubts, gateways, notices and closures.
+      if (said.staff && seen.get(site) !== said.staff.parts) {
+        seen.set(site, said.staff.parts);
+        swapper.later();
+      }
     },
     forecast: () => swapper.later(),
+    asOf: showAsOf,
     connected: (yes) => connected(yes),
   });
-  const connected = liveLine(live, words);
+  const connected = liveLine(live, start.labels);
+  for (const { id, ...said } of start.sites) tell(id, said);
   keypads();
-  countdown(words, swapper);
+  countdown(start.locale, swapper);
   live.begin();
 }

@@ -1,7 +1,6 @@
-package web
+package words
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,12 +9,12 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// A direction is the way in which text is read, or time runs in a chart.
-type direction string
+// A Direction is the way in which text is read, or time runs in a chart.
+type Direction string
 
 const (
-	ltr direction = "ltr"
-	rtl direction = "rtl"
+	LTR Direction = "ltr"
+	RTL Direction = "rtl"
 )
 
 // rtlScripts are the scripts in use today that are read from right to left,
@@ -24,30 +23,27 @@ var rtlScripts = []string{"Adlm", "Arab", "Aran", "Hebr", "Mand", "Mend", "Nkoo"
 
 // textDirection is how a language is read, by the script that it is usually
 // written in.
-func textDirection(tag language.Tag) direction {
+func textDirection(tag language.Tag) Direction {
 	script, _ := tag.Script()
 	if slices.Contains(rtlScripts, script.String()) {
-		return rtl
+		return RTL
 	}
-	return ltr
+	return LTR
 }
 
-// directions reads the two directions that a language's file may name: of its
-// text ("direction"), else that of its script, and of time in its charts
-// ("charts"), else from left to right, which is the custom of most languages
-// that are read from right to left as well (docs/adr has why).
-func directions(tag language.Tag, file map[string]any) (text, charts direction, err error) {
-	text, charts = textDirection(tag), ltr
-	for key, d := range map[string]*direction{"direction": &text, "charts": &charts} {
-		switch v := file[key]; v {
-		case nil:
-		case string(ltr), string(rtl):
-			*d = direction(v.(string))
-		default:
-			return "", "", fmt.Errorf("%s is %v, want ltr or rtl", key, v)
-		}
+// directions are the two that a language's file may name: of its text, else that
+// of its script, and of time in its charts, else from left to right, which is
+// the custom of most languages that are read from right to left as well
+// (docs/adr has why).
+func (a about) directions(tag language.Tag) (text, charts Direction) {
+	text, charts = textDirection(tag), LTR
+	if a.Direction != "" {
+		text = a.Direction
 	}
-	return text, charts, nil
+	if a.Charts != "" {
+		charts = a.Charts
+	}
+	return text, charts
 }
 
 // Characters that order text on both sides of them, as the Unicode
@@ -63,19 +59,19 @@ const (
 
 var (
 	// A figure is a number with the signs that belong to it, or a range.
-	figure = regexp.MustCompile(`[\x{2066}\x{2067}]?(?:[<>≤≥±+−~] ?)?` + number + `\+?(?: ?[–−] ?` + number + `\+?)?`)
+	figure = regexp.MustCompile(`[\x{2066}\x{2067}]?(?:[<>≤≥±+−~] ?)?` + numeral + `\+?(?: ?[–−] ?` + numeral + `\+?)?`)
 	dash   = regexp.MustCompile(` ?[–−] ?`)
-	bare   = regexp.MustCompile(`^` + number + `$`)
+	bare   = regexp.MustCompile(`^` + numeral + `$`)
 )
 
-const number = `\p{Nd}+(?:[.,:٫٬]\p{Nd}+)*`
+const numeral = `\p{Nd}+(?:[.,:٫٬]\p{Nd}+)*`
 
 // isolateFigures keeps the figures of a text that is read from right to left in
 // order. Without it the signs and dashes around a number go with the text: "< 5"
 // turns into "5 >", and "60+" into "+60". A range runs as time does in the
 // charts, so that "8:30–17:00" and the axis below it are read alike. A bare
 // number needs nothing.
-func isolateFigures(s string, run direction) string {
+func isolateFigures(s string, run Direction) string {
 	return figure.ReplaceAllStringFunc(s, func(f string) string {
 		if bare.MatchString(f) || strings.HasPrefix(f, leftToRightIsolate) || strings.HasPrefix(f, rightToLeftIsolate) {
 			return f
@@ -85,7 +81,7 @@ func isolateFigures(s string, run direction) string {
 		if at == nil || at[0] == 0 { // a sign, not a range
 			return isolate + f + popIsolate
 		}
-		if run == rtl {
+		if run == RTL {
 			isolate, mark = rightToLeftIsolate, rightToLeftMark
 		}
 		// Digits of the Arabic scripts would take a dash along to the right.
@@ -96,15 +92,15 @@ func isolateFigures(s string, run direction) string {
 // isolateForeign sets a text apart that begins in the other direction than the
 // sentence that it is put into: a Dutch notice in Arabic, or the other way round.
 // Without it its last full stop goes to its wrong end.
-func isolateForeign(s string, dir direction) string {
+func isolateForeign(s string, dir Direction) string {
 	for _, r := range s {
 		p, _ := bidi.LookupRune(r)
-		var d direction
+		var d Direction
 		switch p.Class() {
 		case bidi.L:
-			d = ltr
+			d = LTR
 		case bidi.R, bidi.AL:
-			d = rtl
+			d = RTL
 		default:
 			continue
 		}

@@ -1,4 +1,4 @@
-package web
+package words
 
 import (
 	"math"
@@ -12,11 +12,11 @@ const (
 	scoreLead       = 3 * 60
 )
 
-// scoreSentence says how often the range that was given up to three hours
+// Score says how often the range that was given up to three hours
 // before was right, or honestly that too little is known.
-func scoreSentence(w *words, s *perron.Score) string {
+func (l *Language) Score(s *perron.Score) string {
 	if s == nil || s.Days < scoreDaysEnough {
-		return w.T("perron.scorenone")
+		return l.T("perron.scorenone")
 	}
 	var wait perron.Accuracy
 	idle := 0
@@ -34,16 +34,16 @@ func scoreSentence(w *words, s *perron.Score) string {
 	}
 	switch {
 	case wait.N+idle < scoreEnough:
-		return w.T("perron.scorenone")
+		return l.T("perron.scorenone")
 	case wait.N*50 < idle:
-		return w.T("perron.scorequiet")
+		return l.T("perron.scorequiet")
 	case wait.N < scoreEnough:
-		return w.T("perron.scoreidle")
+		return l.T("perron.scoreidle")
 	}
 	// Ten out of ten is said only of what never failed.
 	tenths := int(math.Round(10 * wait.Coverage))
 	if wait.Coverage < 1 {
 		tenths = min(9, tenths)
 	}
-	return w.N("perron.score", max(1, int(math.Round(wait.MAE))), "Tenths", tenths)
+	return l.N("perron.score", max(1, int(math.Round(wait.MAE))), "Tenths", tenths)
 }

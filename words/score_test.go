@@ -1,4 +1,4 @@
-package web
+package words
 
 import (
 	"strings"
@@ -8,10 +8,6 @@ import (
 )
 
 func TestScoreSentence(t *testing.T) {
-	langs, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	score := func(days, n, idle int, coverage, mae float64) *perron.Score {
 		return &perron.Score{Days: days, Horizons: []perron.HorizonScore{
 			{UpTo: 60, Wait: perron.Accuracy{N: n / 2, Coverage: coverage - 0.1, MAE: mae - 1}, Idle: idle},
@@ -35,11 +31,11 @@ func TestScoreSentence(t *testing.T) {
 		{"never exactly", score(28, 400, 3000, 0.89, 0.2), "1 minute off"},
 		{"bad", score(28, 400, 3000, 0.31, 18), "3 times out of 10"},
 	} {
-		if got := scoreSentence(langs.words["en"], c.score); !strings.Contains(got, c.want) {
+		if got := in(t, "en").Score(c.score); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
 		}
 	}
-	if got := scoreSentence(langs.words["nl"], score(28, 400, 3000, 0.8, 3)); !strings.Contains(got, "8 van de 10 keer") {
+	if got := in(t, "nl").Score(score(28, 400, 3000, 0.8, 3)); !strings.Contains(got, "8 van de 10 keer") {
 		t.Errorf("Dutch: %q", got)
 	}
 }

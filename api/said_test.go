@@ -1,0 +1,298 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/api/hub"
+	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/words"
+)
+
+// A heard is a message in a language as a viewer gets it.
+type heard struct {
+	Type string          `json:"type"`
+	Seq  uint64          `json:"seq"`
+	Run  string          `json:"run"`
+	AsOf string          `json:"asOf"`
+	Raw  json.RawMessage `json:"site"`
+	Site words.SiteSaid
+}
+
+func hear(t *testing.T, f *frame) heard {
+	t.Helper()
+	var h heard
+	if err := json.Unmarshal(f.text, &h); err != nil {
+		t.Fatal(err)
+	}
+	if h.Type == "said" || h.Type == "later" {
+		if err := json.Unmarshal(h.Raw, &h.Site); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// drain empties a member's queue.
+func drain(m *hub.Member[*frame]) []*frame {
+	synctest.Wait()
+	var out []*frame
+	for {
+		select {
+		case f := <-m.Messages():
+			out = append(out, f)
+		default:
+			return out
+		}
+	}
+}
+
+// running is a feed that runs until the test is over.
+func running(t *testing.T) (*feed, *fakeLink, *clock) {
+	t.Helper()
+	link, c := &fakeLink{}, &clock{t: noon}
+	live := NewLive(testSites(), link, c.now, quietLogger())
+	f := newFeed(live, testLanguages(t), 40*time.Millisecond, quietLogger())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); live.run(ctx) }()
+	go f.run(ctx)
+	t.Cleanup(func() { cancel(); <-done })
+	return f, link, c
+}
+
+func join(t *testing.T, v *view, at *hub.Position) (*hub.Member[*frame], hub.Welcome[*frame]) {
+	t.Helper()
+	m, w, ok := v.hub.Join([]string{"poort"}, 1000, at)
+	if !ok {
+		t.Fatal("the hub is closed")
+	}
+	return m, w
+}
+
+func TestViewersAreToldInTheirLanguage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, link, c := running(t)
+		nl, _ := join(t, f.viewOf(t, words.ToAll, "nl"), nil)
+		en, _ := join(t, f.viewOf(t, words.ToAll, "en"), nil)
+		staff, _ := join(t, f.viewOf(t, words.ToStaff, "nl"), nil)
+		b := busy(noon)
+		link.busyness(t, b)
+		said := func(m *hub.Member[*frame]) words.SiteSaid {
+			t.Helper()
+			var last words.SiteSaid
+			for _, f := range drain(m) {
+				if h := hear(t, f); h.Type == "said" {
+					last = h.Site
+				}
+			}
+			return last
+		}
+		if s := said(nl); s.Headline != "Druk" || s.Wait != "10–15 min" || s.Detail != "Wordt rustiger" || s.Staff != nil || s.Aloud != "Poort: Druk. 10–15 min" {
+			t.Errorf("Dutch: %+v", s)
+		}
+		if s := said(en); s.Headline != "Busy" || s.Detail != "Getting quieter" || s.Until != "open until 17:00" {
+			t.Errorf("English: %+v", s)
+		}
+		if s := said(staff); s.Staff == nil || s.Staff.Count != "20" || s.Staff.Between != "tussen 17 en 23" || s.Staff.Gates[0].InToday != "120" {
+			t.Errorf("staff: %+v", s.Staff)
+		}
+		// What nobody reads is not told: the queue is for staff.
+		b.Queue = perron.Exactly(9)
+		link.busyness(t, b)
+		time.Sleep(time.Second)
+		if s := said(nl); s.ID != "" {
+			t.Errorf("told of a queue that is not shown: %+v", s)
+		}
+		if s := said(staff); s.Staff == nil || s.Staff.Queue != "ongeveer 9 wachtende voertuigen" || s.Aloud != "" {
+			t.Errorf("staff: %+v", s)
+		}
+		// A heartbeat says of what time of day it is.
+		c.advance(20 * time.Second)
+		time.Sleep(20 * time.Second)
+		if !slices.ContainsFunc(drain(en), func(f *frame) bool { return hear(t, f).AsOf == "As of 12:00" }) {
+			t.Error("no heartbeat in English")
+		}
+	})
+}
+
+// What a viewer that hears nothing more shows is what the server would have
+// said.
+func TestWhatIsSaidLaterIsWhatIsSaidThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, link, _ := running(t)
+		v := f.viewOf(t, words.ToAll, "nl")
+		m, _ := join(t, v, nil)
+		link.busyness(t, busy(noon))
+		time.Sleep(2 * reviewEvery)
+		var now, later words.SiteSaid
+		var stale words.SiteStale
+		for _, f := range drain(m) {
+			switch h := hear(t, f); h.Type {
+			case "said":
+				now = h.Site
+			case "stale":
+				if err := json.Unmarshal(h.Raw, &stale); err != nil {
+					t.Fatal(err)
+				}
+			case "later":
+				later = h.Site
+			}
+		}
+		if later.Later == nil || later.Later.Stale == nil || !now.StaleAt.Equal(busy(noon).StaleAt) {
+			t.Fatalf("now %+v, later %+v", now, later.Later)
+		}
+		if stale.Headline != "Geen actuele meting (laatste om 11:59)." || later.Later.Stale.Detail != "Meestal gemiddeld druk op dit moment." {
+			t.Errorf("stale: %q, %+v", stale.Headline, later.Later.Stale)
+		}
+		// The next day is Ascension Day, on which it is closed.
+		first := later.Later.Then[0]
+		if !first.At.Equal(time.Date(2026, 5, 13, 15, 0, 0, 0, time.UTC)) || first.Said.Headline != "Gesloten." || first.Said.Detail != "Vrijdag open om 8:30." {
+			t.Errorf("then %+v", first)
+		}
+		// Time passes, it is measured again, and later is still the same.
+		link.busyness(t, busy(noon.Add(40*time.Second)))
+		time.Sleep(2 * reviewEvery)
+		if slices.ContainsFunc(drain(m), func(f *frame) bool { return hear(t, f).Type == "later" }) {
+			t.Error("later was told again though nothing in it has changed")
+		}
+		snapshot, ok := v.snapshot([]string{"poort"}, 1, noon).(openapi.SaidMessage)
+		if !ok || len(snapshot.Sites) != 1 || snapshot.Sites[0].Later == nil || snapshot.Sites[0].Aloud == "" {
+			t.Errorf("snapshot %+v", snapshot)
+		}
+	})
+}
+
+// Sentences are made for languages that somebody follows, and for one that
+// nobody follows any more until a viewer that lost its connection would be back.
+func TestLanguagesSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, link, _ := running(t)
+		v := f.viewOf(t, words.ToAll, "en")
+		told := func() bool { v.toldMu.Lock(); defer v.toldMu.Unlock(); return len(v.told) > 0 }
+		b := busy(noon)
+		link.busyness(t, b)
+		time.Sleep(2 * reviewEvery)
+		if told() {
+			t.Fatal("a language that nobody follows was told")
+		}
+		m, w := join(t, v, nil)
+		run := v.hub.Run()
+		time.Sleep(2 * reviewEvery)
+		frames := drain(m)
+		if len(frames) == 0 || w.Resumed {
+			t.Fatal("the first viewer of a language is told nothing")
+		}
+		at := &hub.Position{Run: run, Seq: hear(t, frames[len(frames)-1]).Seq}
+		m.Leave()
+		b.Level = perron.VeryBusy
+		link.busyness(t, b)
+		time.Sleep(resumeWithin / 2)
+		m, w = join(t, v, at)
+		if !w.Resumed || len(w.Missed) != 1 || hear(t, w.Missed[0]).Site.Headline != "Very busy" {
+			t.Errorf("back within %s: %+v", resumeWithin, w)
+		}
+		at.Seq = w.Seq
+		time.Sleep(2 * reviewEvery)
+		drain(m)
+		m.Leave()
+		time.Sleep(resumeWithin + 2*reviewEvery)
+		if told() || v.hub.Run() == run {
+			t.Error("the language does not sleep")
+		}
+		b.Level = perron.Busy
+		link.busyness(t, b)
+		time.Sleep(2 * reviewEvery)
+		if _, w = join(t, v, at); w.Resumed {
+			t.Error("a viewer resumed where nothing was told meanwhile")
+		}
+	})
+}
+
+// TestBytesAChange measures what a viewer gets for a change, over two minutes
+// in which a vehicle comes in every second: in sentences no more than in states.
+func TestBytesAChange(t *testing.T) {
+	const most = 429 // what a state took when the pages still made the sentences
+	for _, lang := range append([]string{""}, testLanguages(t).Tags()...) {
+		synctest.Test(t, func(t *testing.T) {
+			f, link, c := running(t)
+			m, _ := join(t, f.viewOf(t, words.ToAll, lang), nil)
+			changes, bytes := 0, 0
+			for i := range 130 {
+				b := busy(noon.Add(time.Duration(i) * time.Second))
+				b.Gates[0].InToday += i
+				b.OnSite = perron.Exactly(float64(20 + i%40))
+				link.busyness(t, b)
+				for _, f := range drain(m) {
+					switch h := hear(t, f); {
+					case i < 10 || h.Type == "heartbeat": // the beginning is no change
+						continue
+					case h.Type == "said" || h.Type == "state":
+						changes++
+					}
+					bytes += len(f.text) + 4 // the frame's header
+					if strings.Contains(string(f.text), "null") {
+						t.Errorf("what is not there is written: %s", f.text)
+					}
+				}
+				time.Sleep(time.Second)
+				c.advance(time.Second)
+			}
+			if changes < 120 {
+				t.Fatalf("%d changes were told", changes)
+			}
+			t.Logf("%q: %d bytes a change and viewer", lang, bytes/changes)
+			if lang != "" && bytes/changes > most {
+				t.Errorf("%q: %d bytes a change and viewer, at most %d", lang, bytes/changes, most)
+			}
+		})
+	}
+}
+
+func TestUnknownLanguage(t *testing.T) {
+	r := newRig(t, nil)
+	if _, resp, err := r.watch("?lang=xx"); err == nil || resp.StatusCode != 400 {
+		t.Errorf("a websocket in a language that is not there: %v %v", resp, err)
+	}
+	for _, path := range []string{"/api/v1/sites?lang=xx", "/api/v1/sites/poort?lang=xx"} {
+		if got := r.get(path); got.status != 400 || !strings.Contains(got.body, `"parameter":"lang"`) {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+func TestSitesInALanguage(t *testing.T) {
+	r := newRig(t, nil)
+	r.link.busyness(t, busy(noon))
+	eventually(t, "the state is there", func() bool { return r.server.live.Busyness("poort").Level == perron.Busy })
+	doc := document(t)
+	got := r.get("/api/v1/sites?lang=en")
+	check(t, doc, "GET", "/api/v1/sites", got)
+	var list struct {
+		Sites []struct{ Said *words.SiteSaid }
+	}
+	if err := json.Unmarshal([]byte(got.body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if s := list.Sites[0].Said; s == nil || s.ID != "poort" || s.Headline != "Busy" || s.Later == nil {
+		t.Errorf("said %+v", s)
+	}
+	if got := r.get("/api/v1/sites"); strings.Contains(got.body, `"said"`) {
+		t.Errorf("said to one who asked for no language: %s", got.body)
+	}
+	check(t, doc, "GET", "/api/v1/sites/{id}", r.get("/api/v1/sites/poort?lang=nl"))
+	conn := r.mustWatch("?site=poort&lang=nl")
+	var first openapi.SaidMessage
+	if err := conn.ReadJSON(&first); err != nil {
+		t.Fatal(err)
+	}
+	if first.Type != "snapshot" || len(first.Sites) != 1 || first.Sites[0].Headline != "Druk" || first.AsOf != "Stand van 12:00" {
+		t.Errorf("snapshot %+v", first)
+	}
+}

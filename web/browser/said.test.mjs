@@ -1,0 +1,59 @@
+// What a page shows of what it was told: at once, when it has grown old, and at
+// closing time. words/said_test.go holds the server's side of it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { build } from "esbuild";
+
+const root = new URL("../", import.meta.url).pathname;
+async function load(name) {
+  const { outputFiles } = await build({ entryPoints: [`${root}ts/${name}.ts`], bundle: true, format: "esm", write: false, charset: "utf8" });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString("base64")}`);
+}
+const { ages, saidAt } = await load("said");
+const { dashes, mainY, narrow } = await load("page");
+const all = JSON.parse(readFileSync(`${root}../words/testdata/said.json`, "utf8"));
+
+for (const [lang, cases] of Object.entries(all)) {
+  for (const { name, now, said, later } of cases.filter((c) => c.later)) {
+    test(`${name} in ${lang}, later`, () => {
+      assert.equal(saidAt(said, later, Date.parse(now)), said);
+      for (const { at, said: then } of later.then) {
+        assert.equal(saidAt(said, later, Date.parse(at)), then);
+        assert.notEqual(saidAt(said, later, Date.parse(at) - 1), then);
+      }
+      if (later.stale) {
+        const staleAt = Date.parse(said.staleAt);
+        assert.equal(saidAt(said, later, staleAt), said);
+        assert.deepEqual(saidAt(said, later, staleAt + 1), { ...later.stale, headline: said.staleHeadline });
+      }
+      const last = saidAt(said, later, Date.parse(now) + 365 * 86_400_000);
+      assert.equal(last.level, "unknown");
+    });
+  }
+}
+
+test("nothing is said later of a state that does not grow old", () => {
+  const said = { level: "closed", headline: "Gesloten.", wait: "Gesloten", board: { main: "dicht" } };
+  assert.equal(saidAt(said, {}, Date.now()), said);
+  assert.equal(saidAt(said, undefined, Date.now()), said);
+});
+
+test("ages are those of the server", () => {
+  const at = "2026-05-09T09:00:00Z";
+  const after = (seconds) => Date.parse(at) + seconds * 1_000;
+  const nl = ages("nl");
+  assert.equal(nl(at, after(59)), "nu");
+  assert.equal(nl(at, after(60)), "1 min. geleden");
+  assert.equal(nl(at, after(150)), "2 min. geleden");
+  assert.equal(ages("en")(at, after(150)), "2 min. ago");
+  assert.equal(nl(at, after(-30)), "nu"); // a clock that is ahead
+});
+
+test("the board is drawn as the server draws it", () => {
+  assert.equal(dashes(0), "0 60");
+  assert.equal(dashes(1), "3.8 60");
+  assert.equal(dashes(3), "3.8 1.2 3.8 1.2 3.8 60");
+  assert.deepEqual([{ main: "16:45", top: "sluit om" }, { main: "5–10", sub: "min" }, { main: "dicht" }].map(mainY), [63, 55, 60]);
+  assert.deepEqual(["< 5", "5–10", "10–15"].map(narrow), ["n3", "n4", "n5"]);
+});

@@ -1,0 +1,178 @@
+package words
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
+
+// A stateCase is a state and the time at which it is told.
+type stateCase struct {
+	name  string
+	now   time.Time
+	state perron.Busyness
+}
+
+// stateCases are states of every kind, as of their now.
+func stateCases() []stateCase {
+	var out []stateCase
+	add := func(name string, now time.Time, b perron.Busyness) {
+		b.Site = "poort"
+		out = append(out, stateCase{name, now, b.AsOf(yard(), now)})
+	}
+	now := civil("2026-05-09 11:20")
+	measured := func(wait float64, f func(b *perron.Busyness)) perron.Busyness {
+		b := perron.Busyness{
+			Estimate:   perron.Estimate{OnSite: perron.Exactly(23.2)},
+			MeasuredAt: now.Add(-70 * time.Second), StaleAt: now.Add(4 * time.Minute),
+			Level: perron.LevelOf(wait, 0.5), Band: perron.BandOf(wait), Trend: perron.Falling, TypicalLevel: perron.Quiet,
+			Gates: []perron.GateCount{{Gate: "in", InToday: 1214, InHour: 31}, {Gate: "out", OutToday: 193, OutHour: 27}},
+		}
+		if f != nil {
+			f(&b)
+		}
+		return b
+	}
+	for _, wait := range []float64{0, 7, 12, 33, 80} {
+		add(fmt.Sprintf("a wait of %v", wait), now, measured(wait, nil))
+	}
+	add("at least", now, measured(50, func(b *perron.Busyness) { b.AtLeast, b.Trend = true, perron.Rising }))
+	add("almost empty, measured just now", now, measured(0, func(b *perron.Busyness) {
+		b.OnSite, b.MeasuredAt, b.Trend, b.Gates = perron.Interval{}, now.Add(-5*time.Second), "", nil
+	}))
+	add("one vehicle", now, measured(0, func(b *perron.Busyness) { b.OnSite = perron.Exactly(1) }))
+	add("late", civil("2026-05-09 16:45"), measured(12, func(b *perron.Busyness) {
+		b.Level, b.MeasuredAt, b.StaleAt = perron.Late, civil("2026-05-09 16:44"), civil("2026-05-09 16:49")
+	}))
+	stale := func(b *perron.Busyness) {
+		b.MeasuredAt, b.StaleAt = civil("2026-05-09 10:42"), civil("2026-05-09 10:47")
+	}
+	add("stale with typical", now, measured(12, stale))
+	add("stale without typical", now, measured(12, func(b *perron.Busyness) { stale(b); b.TypicalLevel = perron.Unknown }))
+	add("stale since another day", now, measured(12, func(b *perron.Busyness) {
+		b.MeasuredAt, b.StaleAt, b.TypicalLevel = civil("2026-05-07 10:42"), civil("2026-05-07 10:47"), perron.VeryBusy
+	}))
+	add("never measured", now, perron.Busyness{})
+	add("closed by staff", now, measured(12, func(b *perron.Busyness) {
+		b.Closure = &perron.Closure{Since: civil("2026-05-09 09:52"), Reason: map[string]string{"nl": "De rij staat op de openbare weg."}}
+	}))
+	add("closed by staff for today", now, measured(12, func(b *perron.Busyness) {
+		b.Closure = &perron.Closure{Since: civil("2026-05-09 09:52"), Until: civil("2026-05-11 08:30")}
+	}))
+	add("closed by staff until now", now, measured(12, func(b *perron.Busyness) {
+		b.Closure = &perron.Closure{Since: civil("2026-05-08 09:52"), Until: now}
+	}))
+	add("closed by staff without reason", now, measured(12, func(b *perron.Busyness) { b.Closure = &perron.Closure{Since: now} }))
+	add("a notice of yesterday", now, measured(0, func(b *perron.Busyness) {
+		b.Notice = &perron.Notice{ID: "1", At: civil("2026-05-08 15:00"), Text: map[string]string{"nl": "Volg de borden."}}
+	}))
+	add("closed, opens later today", civil("2026-05-09 07:00"), measured(0, nil))
+	add("closed, opens on Monday", civil("2026-05-09 18:00"), measured(0, nil))
+	add("closed, opens tomorrow", civil("2026-05-10 18:00"), measured(0, nil))
+	add("closed, measured to the end", civil("2026-05-09 17:01"), measured(0, func(b *perron.Busyness) {
+		b.MeasuredAt, b.StaleAt = civil("2026-05-09 17:00"), civil("2026-05-09 17:05")
+	}))
+	return out
+}
+
+// What is said of every kind of state, now and later, in every language that is
+// compiled in, is what testdata/said.json has; UPDATE=1 writes it anew.
+func TestSaid(t *testing.T) {
+	type row struct {
+		Name  string    `json:"name"`
+		Now   time.Time `json:"now"`
+		Said  Said      `json:"said"`
+		Later *Later    `json:"later,omitempty"` // of some
+	}
+	site := yard()
+	all := make(map[string][]row)
+	for _, l := range built(t).All() {
+		for _, c := range stateCases() {
+			r := row{Name: c.name, Now: c.now, Said: l.Say(site, &c.state, c.now, ToStaff)}
+			if slices.Contains([]string{"a wait of 12", "closed by staff for today", "closed, opens tomorrow"}, c.name) {
+				later := l.Later(site, &c.state, c.now, ToAll)
+				r.Later = &later
+			}
+			all[l.Lang()] = append(all[l.Lang()], r)
+		}
+	}
+	got, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	const path = "testdata/said.json"
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (UPDATE=1 writes it anew):\n%s", path, diff)
+	}
+	// What must never be shown.
+	for lang, rows := range all {
+		for _, r := range rows {
+			for _, text := range []string{r.Said.Headline, r.Said.Detail, r.Said.OnSite, r.Said.Wait, r.Said.Board.Main} {
+				if text == "0" || strings.ContainsRune(text, '%') || strings.HasPrefix(text, "0 ") {
+					t.Errorf("%s in %s says %q", r.Name, lang, text)
+				}
+			}
+		}
+	}
+}
+
+// shown is what a channel shows at an instant of which it heard nothing since
+// now, as ts/said.ts does it.
+func shown(s Said, later Later, at time.Time) Said {
+	for i := len(later.Then) - 1; i >= 0; i-- {
+		if !at.Before(later.Then[i].At) {
+			return later.Then[i].Said
+		}
+	}
+	if later.Stale != nil && at.After(s.StaleAt) {
+		old := *later.Stale
+		old.Headline = s.StaleHeadline
+		return old
+	}
+	return s
+}
+
+// A channel that hears nothing says what one that hears of nothing new says, at
+// every quarter of an hour of the coming days.
+func TestLaterIsWhatWouldBeSaid(t *testing.T) {
+	site := yard()
+	for _, l := range built(t).All() {
+		for _, c := range stateCases() {
+			s, later := l.Say(site, &c.state, c.now, ToAll), l.Later(site, &c.state, c.now, ToAll)
+			for at := c.now; at.Before(c.now.Add(9 * 24 * time.Hour)); at = at.Add(15 * time.Minute) {
+				b := c.state.AsOf(site, at)
+				got := shown(s, later, at)
+				if perron.DateOf(at) != perron.DateOf(c.now) {
+					// What is usual was usual at that time of that day, and once it has opened
+					// again nothing but "unknown" stays true.
+					b.TypicalLevel = perron.Unknown
+					if got.Level == perron.Unknown {
+						continue
+					}
+				}
+				if want := l.say(site, &b, at, ToAll); !sameWords(got, want) {
+					t.Errorf("%s in %s at %s: %s", c.name, l.Lang(), at.In(perron.Amsterdam), cmp.Diff(want, got))
+					break
+				}
+			}
+		}
+	}
+}
