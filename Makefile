@@ -53,7 +53,7 @@ DEB_ARCHES  ?= amd64 arm64 armhf
 
 .PHONY: deb
 deb: web ## Debian packages of gateway and server for every architecture, into dist/
-	firmware-config/deb/build.sh dist '$(DEB_VERSION)' $(DEB_ARCHES)
+	packaging/deb/build.sh dist '$(DEB_VERSION)' $(DEB_ARCHES)
 
 ## What keeps it right
 

@@ -8,4 +8,4 @@
 // configuration is printed.
 package config
 
-//go:generate go run ./schema -out ../firmware-config/schema
+//go:generate go run ./schema

@@ -24,7 +24,7 @@ func buildPackages(t *testing.T, version string, arches ...string) func(name, ar
 	t.Helper()
 	needTool(t, "dpkg-deb", "apt-get install dpkg")
 	dir := t.TempDir()
-	cmd := exec.Command("../firmware-config/deb/build.sh", append([]string{dir, version}, arches...)...)
+	cmd := exec.Command("../packaging/deb/build.sh", append([]string{dir, version}, arches...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the packages: %v\n%s", err, out)
 	}
@@ -83,8 +83,8 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"perron-gateway", "perrondrukte"} {
-		unit := "../firmware-config/systemd/" + name + ".service"
+	for _, unit := range []string{"../firmware-config/systemd/perron-gateway.service", "../packaging/server/perrondrukte.service"} {
+		name := strings.TrimSuffix(filepath.Base(unit), ".service")
 		out, err := exec.Command(analyze, "security", "--offline=true", unit).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", unit, err, out)

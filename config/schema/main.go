@@ -18,17 +18,19 @@ import (
 	"github.com/perrondrukte/perrondrukte/config"
 )
 
-// files are the schemas, by the name of their file.
+// files are the schemas, by the path of their file in the repository: that of a
+// device's configuration lies with what a device needs, that of the server's with
+// what its packages hold.
 var files = map[string]struct {
 	of           any
 	title, about string
 }{
-	"server.schema.json": {
+	"packaging/server/server.schema.json": {
 		config.Server{},
 		"Perrondrukte server",
 		"The configuration of perrondrukte serve: where it listens, where it keeps counts, and the sites.",
 	},
-	"gateway.schema.json": {
+	"firmware-config/schema/gateway.schema.json": {
 		config.Gateway{},
 		"Perrondrukte gateway",
 		"The configuration of perron-gateway: where it sends events, and the sensors that it reads.",
@@ -36,23 +38,20 @@ var files = map[string]struct {
 }
 
 func main() {
-	out := flag.String("out", ".", "directory to write to")
+	root := flag.String("root", "..", "root of the repository to write to")
 	flag.Parse()
-	if err := write(*out); err != nil {
+	if err := write(*root); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
+func write(root string) error {
 	for name := range files {
 		text, err := generate(name, ".")
 		if err != nil {
 			return fmt.Errorf("generate %s: %w", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(name)), text, 0o644); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ for arch in "$@"; do
 		-o "$tmp/$arch/" ./cmd/perrondrukte ./cmd/perron-gateway
 	for package in perron-gateway perrondrukte; do
 		DEB_ARCH=$nfpm DEB_VERSION=$version BIN_DIR=$tmp/$arch \
-			go tool -modfile=tools/go.mod nfpm package --packager deb --config "firmware-config/deb/$package.nfpm" \
+			go tool -modfile=tools/go.mod nfpm package --packager deb --config "packaging/deb/$package.nfpm" \
 			--target "$out/${package}_${version}_$arch.deb" >/dev/null
 		echo "$out/${package}_${version}_$arch.deb"
 	done
