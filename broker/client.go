@@ -193,7 +193,7 @@ func (c *Client) handle(s subscription, m Message, done func()) {
 		if v := recover(); v != nil {
 			c.metrics.panics.Inc()
 			c.log.Error("an error of this program ended the handling of a message",
-				"topic", m.Topic, "bytes", len(m.Payload), "error", fmt.Sprint(v), "stack", string(debug.Stack()))
+				logs.Topic, m.Topic, logs.Bytes, len(m.Payload), logs.Error, fmt.Sprint(v), logs.Stack, string(debug.Stack()))
 		}
 	}()
 	s.handle(m, done)

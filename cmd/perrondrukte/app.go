@@ -225,7 +225,7 @@ func (a *app) client(role config.Role) (*broker.Client, error) {
 		name = cmp.Or(user, access.ServiceUser) + "." + string(role) + "." + strings.Trim(suffix[:8], "-_")
 	}
 	c, err := broker.NewClient(broker.ClientConfig{
-		URL: url, ClientID: name, Username: user, Password: a.secret, TLS: tls, Logger: a.logger.With("role", role),
+		URL: url, ClientID: name, Username: user, Password: a.secret, TLS: tls, Logger: a.logger.With(logs.Role, role),
 		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"role": string(role)}, a.registry),
 	})
 	if err != nil {

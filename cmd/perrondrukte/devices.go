@@ -16,6 +16,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/collector/intake"
 	"github.com/perrondrukte/perrondrukte/config"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
@@ -88,7 +89,7 @@ func (a *app) networks(own []*perron.Site) ([]intake.Network, []part, error) {
 		}
 		link, err := broker.NewClient(broker.ClientConfig{
 			URL: n.URL, ClientID: name, Username: n.Username, Password: password, TLS: tls, KeepSession: true,
-			Logger:     a.logger.With("network", n.ID),
+			Logger:     a.logger.With(logs.Network, n.ID),
 			Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"role": string(config.RoleCollector)}, a.registry),
 		})
 		if err != nil {

@@ -207,7 +207,7 @@ func (e *epochs) change(ctx context.Context, s said) error {
 			return err
 		} else {
 			e.g.in.log.Error("the gateway has a new outbox; what the old one held is lost", logs.Site, e.g.site.ID, logs.Gateway, e.g.id,
-				"was", old.Epoch, "epoch", s.Epoch, "at_least", n, "last_heard", old.Heard)
+				logs.Was, old.Epoch, logs.Epoch, s.Epoch, logs.AtLeast, n, logs.LastHeard, old.Heard)
 			e.g.metrics.lost.Add(float64(n))
 		}
 		b.Gone = append(b.Gone, g)

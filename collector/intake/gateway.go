@@ -161,7 +161,7 @@ func (g *gateway) store(ctx context.Context, b *store.Batch) {
 		g.in.metrics.commitErrors.WithLabelValues(reason).Inc()
 		if n, ok := g.in.rare.Allow("commit " + reason + g.name()); ok {
 			g.in.log.Error("batch is not stored and not acknowledged", logs.Site, b.Site, logs.Gateway, b.Gateway,
-				"first", b.First, "events", len(b.Entries), logs.Error, err, logs.Times, n)
+				logs.First, b.First, logs.Events, len(b.Entries), logs.Error, err, logs.Times, n)
 		}
 		if !pace.Pause(ctx, pace.Jitter(wait)) {
 			return
@@ -202,7 +202,7 @@ func (g *gateway) commitNow(ctx context.Context, b *store.Batch) (store.Result, 
 	}
 	if res.Lost > 0 {
 		g.in.log.Error("events are lost: the gateway does not hold them any more and they were never stored",
-			logs.Site, b.Site, logs.Gateway, b.Gateway, "epoch", b.Epoch, "lost", res.Lost)
+			logs.Site, b.Site, logs.Gateway, b.Gateway, logs.Epoch, b.Epoch, logs.Lost, res.Lost)
 	}
 	g.site.Present.Stored(b, res)
 	return res, nil

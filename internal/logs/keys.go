@@ -29,6 +29,7 @@ const (
 	File        = "file"        // a file on this machine
 	Line        = "line"        // number of a line in a file
 	Lines       = "lines"       // how many lines
+	Bytes       = "bytes"       // how many
 	Topic       = "topic"       // an MQTT topic
 	Method      = "method"      // an HTTP method
 	Path        = "path"        // the path of an HTTP request
@@ -40,7 +41,6 @@ const (
 	Error    = "error"    // an error, as text
 	Hint     = "hint"     // what to look for, or to do
 	Kind     = "kind"     // kind of an event or action
-	Message  = "message"  // kind of an MQTT message
 	Panic    = "panic"    // what a goroutine panicked with
 	Protocol = "protocol" // version of the MQTT protocol
 	Reason   = "reason"   // which of a few reasons, in a word
