@@ -106,11 +106,11 @@ func TestClientCertificates(t *testing.T) {
 				}
 				cfg.Login = func() (broker.Login, error) { return broker.Login{Password: "poort/pi-1?", TLS: shown}, nil }
 			})
-			within(t, 10*time.Second, "said by the broker: "+c.broker, brokerLog.has(c.broker))
-			within(t, 10*time.Second, "said by the gateway: "+c.edge, edgeLog.has(c.edge))
+			within(t, "said by the broker: "+c.broker, brokerLog.has(c.broker))
+			within(t, "said by the gateway: "+c.edge, edgeLog.has(c.edge))
 			if c.name == "expired" {
 				// The end of the connection may overtake what is said of it, but not always.
-				within(t, 10*time.Second, "said by the gateway", edgeLog.has("the broker refuses our certificate: it has expired"))
+				within(t, "said by the gateway", edgeLog.has("the broker refuses our certificate: it has expired"))
 			}
 			if c.in {
 				r.up(pi)

@@ -20,6 +20,9 @@ import (
 const (
 	protocol311 = 4 // the protocol level of MQTT 3.1.1
 	serviceMark = "\x00service"
+	// supersededTopic is where the will of a client goes whose place another one of
+	// its name has taken: to nobody.
+	supersededTopic = "perrondrukte/superseded"
 )
 
 var (
@@ -119,7 +122,7 @@ func (g *guard) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 // itself stops does not mean that the gateways died.
 func (g *guard) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
 	if _, ok := g.superseded.Load(cl); ok || g.broker.stopping.Load() {
-		return mochi.Will{TopicName: "perrondrukte/superseded"}, nil
+		return mochi.Will{TopicName: supersededTopic}, nil
 	}
 	return will, nil
 }

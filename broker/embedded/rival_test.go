@@ -41,7 +41,7 @@ func TestRival(t *testing.T) {
 			if a, err := broker.DecodeAck(receive(t, told).Payload); err != nil || !a.Rival {
 				t.Errorf("the first one is told %+v, %v", a, err)
 			}
-			within(t, 20*time.Second, "a line that says why", func() bool {
+			within(t, "a line that says why", func() bool {
 				return strings.Contains(log.String(), "another device is connected with it")
 			})
 		})

@@ -47,7 +47,7 @@ func TestKeptSession(t *testing.T) {
 		select {
 		case w := <-got:
 			return w
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("no message")
 			return work{}
 		}
@@ -55,7 +55,7 @@ func TestKeptSession(t *testing.T) {
 	// unconfirmed waits until the broker keeps n messages for the consumer.
 	unconfirmed := func(n int) {
 		t.Helper()
-		within(t, 20*time.Second, fmt.Sprintf("%d unconfirmed", n), func() bool {
+		within(t, fmt.Sprintf("%d unconfirmed", n), func() bool {
 			cl, ok := r.server.Clients.Get("service/consumer")
 			return ok && cl.State.Inflight.Len() == n
 		})
@@ -123,7 +123,7 @@ func TestDeviceTellsItsCounters(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	for i, topic := range []string{broker.CountersTopic("poort", "esp-2"), broker.CountersTopic("haven", "esp-1"), "application/a/device/d/event/up"} {
-		within(t, 20*time.Second, "refused for publish to "+topic, func() bool {
+		within(t, "refused for publish to "+topic, func() bool {
 			r.up(esp)
 			if err := esp.Publish(t.Context(), broker.Message{Topic: topic, Payload: []byte("9"), Retained: true}); err == nil {
 				t.Errorf("it may publish to %s", topic)
@@ -131,7 +131,7 @@ func TestDeviceTellsItsCounters(t *testing.T) {
 			return testutil.ToFloat64(r.metrics.refused.WithLabelValues("publish")) >= float64(i+1)
 		})
 	}
-	nothing(t, got)
+	nothing(t, got, r.up(esp), broker.CountersTopic("poort", "esp-1"))
 }
 
 // TestKeptSessionWithEveryIdentifier comes back to a session that has messages
@@ -162,7 +162,7 @@ func TestKeptSessionWithEveryIdentifier(t *testing.T) {
 				publish(t, source, "application/a/device/d/event/up", fmt.Sprint(i), false)
 			}
 		}
-		within(t, 20*time.Second, "all of them", func() bool { return len(got) >= messages })
+		within(t, "all of them", func() bool { return len(got) >= messages })
 		cancel() // with all of them in hand
 		<-ended
 	}
