@@ -61,9 +61,12 @@ deb: web ## Debian packages of gateway and server for every architecture, into d
 test: lint types unit cross system ## everything that the project promises, checked
 
 .PHONY: lint
-lint: ## formatting, vet and staticcheck
+lint: ## formatting, modules, vet and staticcheck
 	@unformatted=$$($(TOOL) gofumpt -l $(GOFILES)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	@for dir in . tools tools/influxd; do \
+		(cd $$dir && $(GO) mod tidy -diff) || { echo "$$dir/go.mod is not tidy: run go mod tidy there"; exit 1; }; \
+	done
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 

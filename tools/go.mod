@@ -3,6 +3,8 @@ module github.com/perrondrukte/perrondrukte/tools
 go 1.26.0
 
 tool (
+	// Held at v2.45.0: later versions pull in libraries for formats that are not
+	// ours, of which the module proxy does not have all.
 	github.com/goreleaser/nfpm/v2/cmd/nfpm
 	github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
 	honnef.co/go/tools/cmd/staticcheck

@@ -8,6 +8,9 @@
 // it out. The words are in locales/, one file a language, and the script gets
 // its words from the same files.
 //
+// Text is laid out in the direction of its language, and charts in the one in
+// which time runs for its readers (direction.go, timeAxis in chart.go).
+//
 // The style in static/ is built by "npm run css" and checked in, so that the
 // pages need no Node. The script is built into dist/ and optional: without it
 // the pages refresh by themselves.

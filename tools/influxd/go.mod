@@ -2,6 +2,8 @@ module github.com/perrondrukte/perrondrukte/tools/influxd
 
 go 1.26.0
 
+// Held at v1.8.3, which builds with Go alone: the Flux of 1.9 and later wants a
+// Rust toolchain.
 tool github.com/influxdata/influxdb/cmd/influxd
 
 require (
