@@ -310,7 +310,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("Run did not end")
 		}
 	})
@@ -401,9 +401,13 @@ func (p reply) into(t testing.TB, v any) {
 }
 
 // eventually waits for something that another goroutine brings about.
+// patience is how long a test waits for what is bound to come; a busy machine
+// may take its time.
+const patience = 2 * time.Minute
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}

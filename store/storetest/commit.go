@@ -297,7 +297,7 @@ func testConcurrent(t *testing.T, o Opener) {
 func testCallsWithinLoop(t *testing.T, o Opener) {
 	s := open(t, o)
 	commit(t, s, batch("gate-1", "e1", 1, 1, entry(base, "main", perron.In), entry(base.Add(time.Second), "main", perron.Out)), store.Result{Acked: 2, Stored: 2})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // or it would wait for ever
 	defer cancel()
 	seen := 0
 	for range 8 { // more than a store has connections

@@ -32,7 +32,7 @@ const (
 	admin    = "root"
 	password = "loopback-only"
 	user     = "perron" // may read and write its databases, and no more
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // A Server is a process of its own, with its data in a temporary folder.
