@@ -13,21 +13,22 @@ import (
 )
 
 // deaf is a source whose reader hangs.
-type deaf struct{ opened chan struct{} }
+type deaf struct{ asked, opened chan struct{} }
 
 func (d *deaf) Run(ctx context.Context, _ Sink) error { <-ctx.Done(); return ctx.Err() }
 func (d *deaf) Settle(ctx context.Context)            { <-ctx.Done() }
-func (d *deaf) Opened() <-chan struct{}               { return d.opened }
+func (d *deaf) Opened() <-chan struct{}               { close(d.asked); return d.opened }
 
 // A gateway is ready when its inputs are open, and a watchdog hears of edges
 // that are not read.
 func TestReadyAndProgress(t *testing.T) {
-	d := &deaf{opened: make(chan struct{})}
+	d := &deaf{asked: make(chan struct{}), opened: make(chan struct{})}
 	g := runGateway(t, Config{Source: d, Link: &fakeLink{t: t, offline: true}})
+	<-d.asked
 	select {
 	case <-g.Ready():
 		t.Error("it is ready although its inputs are not open")
-	case <-time.After(50 * time.Millisecond):
+	default:
 	}
 	close(d.opened)
 	<-g.Ready() // although there is no link

@@ -23,6 +23,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/gatewaytest"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -207,9 +208,7 @@ func TestKilledInMidFlight(t *testing.T) {
 			t.Fatal(err)
 		}
 		at = s.count() + 1000 + rand.IntN(total/10)
-		for end := time.Now().Add(20 * time.Second); s.count() < min(at, total) && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
+		gatewaytest.Until(t, "enough is sent", func() bool { return s.count() >= min(at, total) })
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -270,9 +269,7 @@ func TestWrongClock(t *testing.T) {
 		}
 		return n
 	}
-	for end := time.Now().Add(20 * time.Second); waiting() < total && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
+	gatewaytest.Until(t, "everything waits for the clock", func() bool { return waiting() >= total })
 	if n := s.count(); n != 0 {
 		t.Errorf("%d passages were sent before the clock was synchronised", n)
 	}
@@ -400,9 +397,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if args[0] == "run" { // its password is refused
-			for end := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "no connection to the broker") && time.Now().Before(end); {
-				time.Sleep(5 * time.Millisecond)
-			}
+			gatewaytest.Until(t, "the password is refused", func() bool { return strings.Contains(out.String(), "no connection to the broker") })
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}
@@ -493,12 +488,10 @@ func TestWatchBesideTheService(t *testing.T) {
 		}
 	}()
 	socket := filepath.Join(filepath.Dir(config), "data", socketFile)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	stop := errors.New("seen enough")
 	var v gateway.View
-	for err := errNoService; errors.Is(err, errNoService) && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
-		err = lookAt(ctx, socket, func(now gateway.View) error {
+	for err := errNoService; errors.Is(err, errNoService); time.Sleep(5 * time.Millisecond) {
+		err = lookAt(t.Context(), socket, func(now gateway.View) error {
 			if v = now; v.Ended && v.Status.Waiting == total {
 				return stop
 			}
@@ -514,7 +507,7 @@ func TestWatchBesideTheService(t *testing.T) {
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
-	ctx, cancel = context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &screenUntil{want: "LINK DOWN", found: cancel}
 	if err := watchService(ctx, mustLoad(t, config), &screen{w: out}); err != nil {

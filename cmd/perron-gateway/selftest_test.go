@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/gateway"
+	"github.com/perrondrukte/perrondrukte/gateway/gatewaytest"
 )
 
 // selftest runs the program and returns what it says, and its exit status.
@@ -142,9 +143,7 @@ sensors: [{id: main-in, type: pulse, input: a, direction: in}]
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(20 * time.Second); s.count() < 10 && time.Now().Before(end); {
-			time.Sleep(5 * time.Millisecond)
-		}
+		gatewaytest.Until(t, "the recording is sent", func() bool { return s.count() >= 10 })
 		said, code := selftest(t, good)
 		if code != 0 || !strings.Contains(said, "ok    the running gateway is logged in") {
 			t.Errorf("exit status %d\n%s", code, said)

@@ -70,12 +70,8 @@ func (r *Recorder) Seen() Seen {
 // fails with what has come.
 func (r *Recorder) Wait(t *testing.T, done func(Seen) bool) Seen {
 	t.Helper()
-	var late <-chan time.Time
-	if end, ok := t.Deadline(); ok {
-		timer := time.NewTimer(time.Until(end) - 5*time.Second)
-		defer timer.Stop()
-		late = timer.C
-	}
+	late, stop := patience(t)
+	defer stop()
 	for {
 		seen, changed := r.look()
 		if done(seen) {
@@ -85,6 +81,33 @@ func (r *Recorder) Wait(t *testing.T, done func(Seen) bool) Seen {
 		case <-changed:
 		case <-late:
 			t.Fatalf("this is all that came: %+v", seen)
+		}
+	}
+}
+
+// patience ends shortly before the time of the test binary does, if ever.
+func patience(t *testing.T) (late <-chan time.Time, stop func()) {
+	end, ok := t.Deadline()
+	if !ok {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(time.Until(end) - 5*time.Second)
+	return timer.C, func() { timer.Stop() }
+}
+
+// Until looks again and again until it is so. It is for what tells nobody when
+// it changes, and has no limit of its own, as [Recorder.Wait] has none.
+func Until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	late, stop := patience(t)
+	defer stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain until %s", what)
 		}
 	}
 }

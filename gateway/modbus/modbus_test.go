@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/perrondrukte/perrondrukte/gateway/gatewaytest"
 	"github.com/perrondrukte/perrondrukte/gateway/modbus/modbustest"
 	"github.com/perrondrukte/perrondrukte/gateway/pulse"
 	"github.com/perrondrukte/perrondrukte/perron"
@@ -138,11 +139,7 @@ func (m *memory) kinds(sensor string) string {
 
 func (m *memory) wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !m.look(ok); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within half a minute: %s; counts %v, health %v, gaps %v", what, m.counts, m.health, m.gaps)
-		}
-	}
+	gatewaytest.Until(t, what, func() bool { return m.look(ok) })
 }
 
 func (m *memory) waitCounts(t *testing.T, what string, want map[string]int) {
