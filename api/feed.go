@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/words"
 )
 
@@ -94,7 +95,7 @@ func (f *feed) run(ctx context.Context) error {
 		}
 		next, flushErr := f.flush(time.Now())
 		if err = errors.Join(err, flushErr); err != nil {
-			f.logger.Error("tell viewers", "err", err)
+			f.logger.Error("tell viewers", logs.Error, err)
 		}
 		if next > 0 {
 			held.Reset(next)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/broker"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/internal/rarely"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -132,7 +133,7 @@ func (l *Live) run(ctx context.Context) error {
 // complain logs at most once a minute and topic.
 func (l *Live) complain(topic string, err error) {
 	if n, ok := l.complained.Allow(topic); ok {
-		l.logger.Warn("message refused", "topic", topic, "err", err, "times", n)
+		l.logger.Warn("message refused", logs.Topic, topic, logs.Error, err, logs.Times, n)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/perrondrukte/perrondrukte/api/hub"
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/words"
 )
 
@@ -219,7 +220,7 @@ func (l *lounge) admit(addr netip.Addr) (leave func(), err error) {
 		l.metrics.refused.WithLabelValues("address").Inc()
 		if now := time.Now(); now.Sub(l.told) >= time.Minute {
 			l.told = now
-			l.logger.Warn("an address has too many viewers; if it is a proxy of yours, name it in trusted_proxies", "addr", addr, "viewers", l.perIP[key])
+			l.logger.Warn("an address has too many viewers; if it is a proxy of yours, name it in trusted_proxies", logs.Address, addr, logs.Viewers, l.perIP[key])
 		}
 		return nil, &failure{status: http.StatusTooManyRequests, detail: "too many viewers from one address", retryAfter: 30 * time.Second}
 	}
@@ -283,7 +284,7 @@ func (l *lounge) handle(w http.ResponseWriter, r *http.Request) error {
 		defer conn.Close() // which ends the reader
 		defer member.Leave()
 		if err := l.write(conn, v, member, welcome); err != nil && !errors.Is(err, net.ErrClosed) {
-			l.logger.Debug("viewer lost", "remote", conn.RemoteAddr().String(), "err", err)
+			l.logger.Debug("viewer lost", logs.Address, conn.RemoteAddr().String(), logs.Error, err)
 		}
 	}()
 	return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/words"
 )
@@ -187,7 +188,7 @@ func (s *server) page(f pageFunc) http.Handler {
 			status, id = http.StatusServiceUnavailable, "unavailable"
 		}
 		if status >= 500 {
-			s.Logger.Error("page failed", "path", r.URL.Path, "err", err)
+			s.Logger.Error("page failed", logs.Path, r.URL.Path, logs.Error, err)
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		l := layout{Title: v.T("error." + id), Area: "error", Body: errorBody{v.T("error." + id), v.T("error." + id + "more")}}
@@ -195,7 +196,7 @@ func (s *server) page(f pageFunc) http.Handler {
 			l.Area = "staff"
 		}
 		if err := s.render(w, r, v, status, "error", l); err != nil {
-			s.Logger.Error("error page failed", "err", err)
+			s.Logger.Error("error page failed", logs.Error, err)
 			http.Error(w, http.StatusText(status), status)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/words"
 )
@@ -148,7 +149,7 @@ func (s *server) countedSince(ctx context.Context, v *visit, site *perron.Site) 
 	defer cancel()
 	extent, err := s.History.Extent(ctx, site.ID)
 	if err != nil {
-		s.Logger.Warn("no extent for the perron page", "site", site.ID, "err", err)
+		s.Logger.Warn("no extent for the perron page", logs.Site, site.ID, logs.Error, err)
 		return ""
 	}
 	if extent.First.IsZero() {

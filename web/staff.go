@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/logs"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/words"
 )
@@ -109,7 +110,7 @@ func (s *server) act(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err == nil {
 		a.Site, a.By = site.ID, name
 		if _, err = s.Staff.Act(r.Context(), a); err != nil {
-			s.Logger.Error("staff action failed", "site", site.ID, "kind", a.Kind, "err", err)
+			s.Logger.Error("staff action failed", logs.Site, site.ID, logs.Kind, a.Kind, logs.Error, err)
 			wrong := &formError{site.ID, a.Kind, v.T("staff.failed")}
 			return s.renderStaff(w, r, v, http.StatusServiceUnavailable, name, wrong)
 		}
