@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"gateway":           {"perron", "broker", "counter", "internal/logs"},
 	"present":           {"perron", "counter"},
 	"collector":         {"perron", "broker", "store", "counter", "present", "internal/logs", "internal/pace", "internal/rarely"},
+	"collector/learner": {"perron", "collector", "occupancy"},
 	"occupancy":         {"perron"},
 	"forecast":          {"perron"},
 	"weather":           {"perron", "internal/logs"},

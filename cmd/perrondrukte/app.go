@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,11 +21,11 @@ import (
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/broker/embedded"
 	"github.com/perrondrukte/perrondrukte/collector"
+	"github.com/perrondrukte/perrondrukte/collector/learner"
 	"github.com/perrondrukte/perrondrukte/config"
 	"github.com/perrondrukte/perrondrukte/forecast"
 	"github.com/perrondrukte/perrondrukte/internal/certs"
 	"github.com/perrondrukte/perrondrukte/internal/logs"
-	"github.com/perrondrukte/perrondrukte/occupancy"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/store/influx"
 	"github.com/perrondrukte/perrondrukte/store/sqlite"
@@ -268,7 +267,7 @@ func (a *app) addCollector() error {
 	c, err := collector.New(collector.Config{
 		Weather: report,
 		Sites:   own, Elsewhere: elsewhere, Devices: counters, Networks: networks, Store: a.store, Link: link,
-		NewLearner:    func(s *perron.Site) collector.Learner { return &learner{site: s} },
+		NewLearner:    func(s *perron.Site) collector.Learner { return learner.New(s) },
 		NewForecaster: func(s *perron.Site) collector.Forecaster { return forecast.New(s) },
 		NewScorer:     func(s *perron.Site) collector.Scorer { return forecast.NewScorer(s) },
 		Civil:         a.now, Speed: a.speed, StaleAfter: time.Duration(a.cfg.StaleAfter), Logger: a.logger, Registerer: a.registry,
@@ -282,31 +281,6 @@ func (a *app) addCollector() error {
 	a.checks = append(a.checks, func(context.Context) error { return c.Alive() })
 	a.checkLink(link)
 	return nil
-}
-
-// A learner hands what closed days have taught from one estimator to the next.
-type learner struct {
-	site *perron.Site
-	mu   sync.Mutex
-	x    occupancy.Experience
-}
-
-func (l *learner) New() collector.Estimator {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.x.New(l.site)
-}
-
-func (l *learner) Learn(day collector.Estimator) {
-	if e, ok := day.(*occupancy.Estimator); ok {
-		l.mu.Lock()
-		x := l.x
-		l.mu.Unlock()
-		x = x.Learn(e) // which takes a while; nobody else learns
-		l.mu.Lock()
-		l.x = x
-		l.mu.Unlock()
-	}
 }
 
 // addWeather fetches the weather of the sites, where it is configured.
