@@ -67,7 +67,7 @@ deb: web ## Debian packages of gateway and server for every architecture, into d
 
 .PHONY: test
 test: ## everything that the project promises, checked; says how long it took and what it skipped
-	@$(REPORT) steps '$(MAKE)' lint types unit cross system
+	@$(REPORT) steps '$(MAKE)' lint types unit score cross system
 
 .PHONY: lint
 lint: ## formatting, modules, vet and staticcheck
@@ -90,10 +90,10 @@ ifeq ($(RACE),)
 	@[ -z "$${CI:-}" ]
 endif
 	$(GO) test -json $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -Ev '/test(/hil|/faults)?$$') | $(REPORT) tests
-ifneq ($(RACE),)
-	@echo 'scores of the estimates, which the race detector makes too slow'
-	$(GO) test -json ./occupancy ./forecast | $(REPORT) tests
-endif
+
+.PHONY: score
+score: ## the estimates and forecasts have not become worse, in a minute
+	$(GO) run ./bench/eval -strict -only limits,drift,bench
 
 .PHONY: system
 system: web ## the built binaries: recorded traffic, brokers, stores, browser

@@ -73,8 +73,8 @@ func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each 
 	for i := range testFrom - 1 {
 		add(i)
 	}
-	c := newCounter(s, 60/minutes, testFrom)
-	fits := make([]fit, len(horizons))
+	c := newCorrection(s, 60/minutes, testFrom)
+	fits := make([]regression, len(horizons))
 	day := -1
 	for o := testFrom - 1; o < len(s.rows)-1; o++ {
 		c.learn(o + 1)
@@ -82,7 +82,7 @@ func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each 
 		if s.rows[o].day != day {
 			day = s.rows[o].day
 			for i, h := range horizons {
-				fits[i] = c.train(pastPairs(s, o, h, trainWeeks), prior(float64(h*minutes)/60), trainMemory)
+				fits[i] = c.fit(pastPairs(s, o, h, trainWeeks), priorCoefficients(float64(h*minutes)/60), trainMemory)
 			}
 		}
 		for i, h := range horizons {
@@ -90,14 +90,13 @@ func BacktestWithout(parts Part, rows []Row, testFrom int, horizons []int, each 
 				continue
 			}
 			r := s.rows[o+h]
-			var f [features]float64
-			mean := c.vector(&f, o, r.day, r.slot)
+			var f [featureCount]float64
+			mean := c.features(&f, o, r.day, r.slot)
 			if math.IsNaN(mean) {
-				f, mean = [features]float64{}, sum/max(1, n)
+				f, mean = [featureCount]float64{}, sum/max(1, n)
 			}
-			q := Quantiles{Origin: o, H: h}
-			q.Low, q.Mid, q.High = fits[i].quantiles((mean+0.02)*fits[i].factor(&f), r.slot)
-			q.Low, q.Mid, q.High = q.Low*unit, q.Mid*unit, q.High*unit
+			v := scaled(fits[i].around((mean+0.02)*fits[i].factor(&f), r.slot), unit)
+			q := Quantiles{Origin: o, H: h, Low: v.Low, Mid: v.Mid, High: v.High}
 			if err := each(q); err != nil {
 				return err
 			}

@@ -26,10 +26,10 @@ const lateRisk = 0.05
 // rule", AAPG Bulletin 84, 2000).
 func onAverage(s *perron.Slot) float64 { return 0.3*s.Wait.Low + 0.4*s.Wait.Mid + 0.3*s.Wait.High }
 
-// best are up to three stretches of today that are left and in which the wait
+// bestMoments are up to three stretches of today that are left and in which the wait
 // is short, soonest first. When it stays quiet there is nothing to advise. Rate
 // is what the yard can take, in vehicles a minute.
-func best(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site, rate float64) []perron.Moment {
+func bestMoments(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site, rate float64) []perron.Moment {
 	var left []perron.Slot
 	worst, least := 0.0, math.Inf(1)
 	for _, s := range quarters {

@@ -7,6 +7,11 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
+const (
+	daysAhead = 8 // today included, that forecasts reach
+	freshness = 15 * time.Minute
+)
+
 // Forecast looks ahead from origin: a slot for each quarter until the end of
 // tomorrow and for each hour of seven days. recent are the quarter-hour counts
 // of today at least, now is the present state; a now that is older than a
@@ -22,13 +27,7 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 	now = possible(now)
 	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finite(now)
 	if live {
-		m.remember(now.At, now.Queue.Mid)
-		m.noteRate(&now)
-		if now.EntryRate > 0 && (now.Queue.Mid >= someQueue || m.usualRate() == 0) {
-			m.rate = now.EntryRate
-		} else {
-			m.rate = m.usualRate()
-		}
+		m.queues.follow(&now)
 	}
 	m.update(origin, recent, now, live)
 	f.Weeks = m.weeks
@@ -38,7 +37,7 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 	f.Best = []perron.Moment{}
 	begin := perron.Quarter.Start(origin)
 	quarters := m.past(today, begin)
-	runs := m.run(origin, now, live)
+	runs := m.runs(origin, now, live)
 	quarters = append(quarters, runs...)
 	end := today.AddDays(2).Start()
 	for _, s := range runs {
@@ -47,7 +46,7 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 		}
 	}
 	f.Hours = hours(quarters, today)
-	f.Best = best(f.Quarters, origin, today.End(), m.site, m.capacity())
+	f.Best = bestMoments(f.Quarters, origin, today.End(), m.site, m.queues.serviceRate())
 	return f
 }
 
@@ -75,119 +74,136 @@ func possible(e perron.Estimate) perron.Estimate {
 	return e
 }
 
-// update takes in today's counts. Rows of earlier days are left to Refit.
-func (m *Model) update(origin time.Time, recent []perron.Count, now perron.Estimate, live bool) {
-	if m.base == (perron.Date{}) {
-		m.base = perron.DateOf(origin)
-		m.in, m.asked = nil, 0
-	}
-	today := m.day(origin)
-	if today < 0 {
-		return // before all history
-	}
-	rebuild := m.s == nil || m.fresh || today+ahead > m.s.days || today > m.asked+1
-	m.asked = max(m.asked, today)
-	for len(m.in) < (today+1)*perDay {
-		m.in = append(m.in, math.NaN())
-	}
-	begin := perron.Quarter.Start(origin) // this quarter is not complete
-	start := perron.DateOf(origin).Start()
-	var last time.Time
-	for _, c := range recent {
-		if c.Start.Before(begin) && !c.Start.Before(start) && c.Start.After(last) {
-			last = c.Start
+// runs sends the arrivals that are expected through the queue, from the present
+// state on, or from this morning's opening without one.
+func (m *Model) runs(origin time.Time, now perron.Estimate, live bool) []runSlot {
+	today := perron.DateOf(origin)
+	begin := perron.Quarter.Start(origin)
+	var out []runSlot
+	for k := range daysAhead - 1 {
+		d := today.AddDays(k)
+		from := d.Start()
+		var state *[paths]flow
+		if k == 0 && live {
+			from, state = begin, m.run.present(now)
 		}
-	}
-	if live {
-		last = begin.Add(-slotMinutes * time.Minute) // zero rows may be missing
-	}
-	day := m.in[today*perDay : (today+1)*perDay]
-	for i := range day {
-		day[i] = math.NaN()
-	}
-	if !last.Before(start) {
-		m.fill(start, last)
-		for _, c := range recent {
-			if !c.Start.After(last) && !c.Start.Before(start) {
-				m.count(c)
+		basis := perron.Typical
+		if live && m.history.lastDay >= 7 {
+			basis = perron.Expected
+		}
+		for _, s := range m.runDay(d, from, origin, state, basis) {
+			if !s.Start.Before(begin) {
+				if s.Start.Equal(begin) && live && s.Open {
+					m.setPresent(&s.Slot, origin, now)
+				}
+				out = append(out, s)
 			}
 		}
 	}
-	if rebuild {
-		m.build()
-		m.typical = map[int][]perron.Slot{}
-		if m.near == nil {
-			m.train()
-		}
-	}
-	m.today(today, now, live)
+	return out
 }
 
-// today puts the arrivals of today so far into the series.
-func (m *Model) today(today int, now perron.Estimate, live bool) {
-	y := append([]float64(nil), m.in[today*perDay:(today+1)*perDay]...)
-	date := m.base.AddDays(today)
-	waiting := 0.0
-	if live {
-		waiting = m.onRoad(now.Queue.Mid)
+// runDay runs one civil day ahead, from an instant on. The state is that of begun,
+// within the first slot; without one the yard is empty and as fast as usual.
+func (m *Model) runDay(date perron.Date, from, begun time.Time, state *[paths]flow, basis perron.Quality) []runSlot {
+	d := &dayAhead{
+		date: date, from: from, begun: begun, state: state, basis: basis,
+		periods: m.site.Hours.Periods(date), open: m.history.open(date),
+		serviceRate: m.queues.serviceRate(), room: m.queues.room(),
 	}
-	m.unqueueToday(date, y, waiting)
-	lo, hi := m.s.first[today], m.s.first[today+1]
-	known := lo
-	for i := lo; i < hi; i++ {
-		m.s.rows[i].y = y[m.s.rows[i].slot]
-		if !math.IsNaN(m.s.rows[i].y) {
-			known = i + 1
-		}
+	if state == nil {
+		d.serviceRate = m.queues.usualServiceRate()
 	}
-	c := m.counter
-	c.known = min(c.known, lo)
-	c.sumY, c.sumP = c.sumY[:c.known+1], c.sumP[:c.known+1]
-	c.learn(known)
+	if m.expected != nil {
+		d.expected, d.known = m.expected.day(m.history.dayOf(date), basis, &m.history.seen)
+	}
+	return m.run.day(d)
 }
 
-// unqueueToday is unqueue for a day that is not over: who waits now has
-// arrived. Where the queue is not remembered they are taken to have come
-// within the last hour and a half.
-func (m *Model) unqueueToday(d perron.Date, y []float64, waiting float64) {
-	last := -1
-	for s, v := range y {
-		if !math.IsNaN(v) {
-			last = s
-		}
-	}
-	known := false
-	for s := range y {
-		at := d.At(perron.TimeOfDay(s * slotMinutes))
-		q0, ok0 := m.queues[at.Unix()]
-		q1, ok1 := m.queues[at.Add(slotMinutes*time.Minute).Unix()]
-		if ok0 && ok1 {
-			if s > last-6 {
-				known = true
-			}
-			y[s] = math.Max(0, y[s]+q1-q0) / m.stayedAt(at)
-		}
-	}
-	if known || last < 0 || waiting <= 0 {
+// setPresent puts the present into the slot of now.
+func (m *Model) setPresent(s *perron.Slot, origin time.Time, now perron.Estimate) {
+	s.OnSite, s.Wait, s.Late = now.OnSite, now.Wait, 0
+	p, ok := m.site.Hours.At(s.Start)
+	if !ok {
+		s.Level = perron.Closed
 		return
 	}
-	n := min(6, last+1)
-	for s := last - n + 1; s <= last; s++ {
-		y[s] = (y[s] + waiting/float64(n)) / stay(waiting/2/m.capacity())
+	s.Late = 1 - below(now.Wait, p.End.Sub(origin).Minutes())
+	s.Level = m.site.GradeSlot(s)
+}
+
+// past are today's slots before the origin: arrivals as counted, and the rest
+// as typical.
+func (m *Model) past(today perron.Date, begin time.Time) []runSlot {
+	if !today.Start().Before(begin) || m.expected == nil {
+		return nil
 	}
+	origin := m.expected.lastKnown()
+	var out []runSlot
+	for _, s := range m.runDay(today, today.Start(), today.Start(), nil, perron.Typical) {
+		if !s.Start.Before(begin) {
+			break
+		}
+		i := m.expected.series.at(m.history.dayOf(today), int(perron.TimeOfDayOf(s.Start))/slotMinutes)
+		if i >= 0 && i <= origin && !math.IsNaN(m.expected.series.rows[i].y) {
+			joined := m.expected.series.rows[i].y * m.queues.joinedAt(s.Start)
+			s.Arrivals = perron.Exactly(joined)
+			s.arrivals = new([paths]float64)
+			for p := range s.arrivals {
+				s.arrivals[p] = joined
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// hours sums quarters to the hours of seven days.
+func hours(quarters []runSlot, today perron.Date) []perron.Slot {
+	out := []perron.Slot{}
+	end := today.AddDays(7).Start()
+	for i := 0; i < len(quarters); {
+		start := perron.Hour.Start(quarters[i].Start)
+		if !start.Before(end) {
+			break
+		}
+		h := quarters[i].Slot
+		h.Start, h.Minutes = start, 60
+		var sum [paths]float64
+		some := false
+		for ; i < len(quarters) && perron.Hour.Start(quarters[i].Start).Equal(start); i++ {
+			if h.Level == perron.Closed && quarters[i].Level != perron.Closed {
+				// An hour in the middle of which the gates open is not closed.
+				h = quarters[i].Slot
+				h.Start, h.Minutes = start, 60
+			}
+			if a := quarters[i].arrivals; a != nil {
+				some = true
+				for p, v := range a {
+					sum[p] += v
+				}
+			}
+		}
+		h.Arrivals = perron.Interval{}
+		if some {
+			h.Arrivals = intervalOf(sum[:])
+		}
+		out = append(out, h)
+	}
+	return out
 }
 
 // Typical is what is usual at a time, from the profile alone; false when the
 // site is closed then or no past day speaks.
 func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
-	if m.s == nil || m.counter.known == 0 && m.s.prior == nil {
+	if m.expected == nil || !m.expected.known() {
 		return perron.Slot{}, false
 	}
-	day := m.day(at)
-	if day < 0 || day >= m.s.days {
+	day := m.history.day(at)
+	if day < 0 || day >= m.expected.series.days {
 		// Any day of the same kind will do.
-		kind := m.kindOf(perron.DateOf(at))
-		for day = m.s.days - 1; day > 0 && m.s.kind[day] != kind; day-- {
+		kind := m.history.kindOf(perron.DateOf(at))
+		for day = m.expected.series.days - 1; day > 0 && m.expected.series.kind[day] != kind; day-- {
 		}
 	}
 	slots, ok := m.typical[day]
@@ -203,4 +219,13 @@ func (m *Model) Typical(at time.Time) (perron.Slot, bool) {
 		}
 	}
 	return perron.Slot{}, false
+}
+
+func (m *Model) typicalDay(day int) []perron.Slot {
+	d := m.history.base.AddDays(day)
+	var out []perron.Slot
+	for _, s := range m.runDay(d, d.Start(), d.Start(), nil, perron.Typical) {
+		out = append(out, s.Slot)
+	}
+	return out
 }

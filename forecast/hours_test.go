@@ -10,9 +10,9 @@ import (
 // The gates open at half past eight and close at half past four.
 func TestHoursInWhichTheGatesOpen(t *testing.T) {
 	date := perron.Date{Year: 2026, Month: time.June, Day: 12}
-	var quarters []slotRun
+	var quarters []runSlot
 	for m := perron.TimeOfDay(8 * 60); m < 18*60; m += 15 {
-		q := slotRun{Slot: perron.Slot{Start: date.At(m), Minutes: 15, Level: perron.Closed}}
+		q := runSlot{Slot: perron.Slot{Start: date.At(m), Minutes: 15, Level: perron.Closed}}
 		if m >= 8*60+30 && m < 16*60+30 {
 			q.Level, q.arrivals = perron.Busy, new([paths]float64)
 			for p := range q.arrivals {

@@ -49,7 +49,7 @@ func Parts() []struct {
 func (p Part) has(q Part) bool { return p&q != 0 }
 
 // mask zeroes the features that are left out.
-func (p Part) mask(f *[features]float64) {
+func (p Part) mask(f *[featureCount]float64) {
 	for part, list := range map[Part][]int{
 		PartToday: {fLast, fHour, fThree, fToday, fSame},
 		PartWeek:  {fDay, fWeek},

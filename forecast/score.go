@@ -13,7 +13,7 @@ const (
 	// ScoreDays is how many days of truth a Scorer makes use of.
 	ScoreDays = usualDays + recentDays + trailDays
 
-	aWait = 5.0 // minutes: less is no wait worth telling
+	leastWait = 5.0 // minutes: less is no wait worth telling
 )
 
 // horizons are the leads, in minutes, that are scored together: more than the
@@ -21,7 +21,7 @@ const (
 var horizons = []int{60, 3 * 60, 6 * 60, 24 * 60, 48 * 60, 8 * 24 * 60}
 
 // byHour is the first of the horizons at which forecasts are by the hour.
-const byHour = 5
+const hourlyHorizon = 5
 
 // A Scorer compares forecasts with what came. It keeps sums by day, not the
 // forecasts. It is not safe for concurrent use.
@@ -32,25 +32,25 @@ type Scorer struct {
 	// not measured.
 	arrivals map[int64]float64
 	waits    map[int64]float64
-	days     map[perron.Date]*dayTally
+	days     map[perron.Date]*dayScore
 	worse    time.Time
 }
 
-type dayTally [6]struct {
-	arrivals, wait     tally
-	idle, unforeseen   int
-	ofArrivals, ofWait loss
+type dayScore [6]struct {
+	arrivals, wait             errorSums
+	idle, unforeseen           int
+	lossOfArrivals, lossOfWait pinballSums
 }
 
 // A tally sums up pairs of a forecast and its truth.
-type tally struct {
+type errorSums struct {
 	n                                 int
 	truth, off, bias, pinball, within float64
 }
 
 // NewScorer returns a Scorer that knows no truth.
 func NewScorer(site *perron.Site) *Scorer {
-	return &Scorer{site: site, days: make(map[perron.Date]*dayTally)}
+	return &Scorer{site: site, days: make(map[perron.Date]*dayScore)}
 }
 
 // Truth says what was measured from the start of a day until to: counts a
@@ -79,13 +79,13 @@ func (s *Scorer) Forecast(f *perron.Forecast) {
 			if lead <= 0 || h >= len(horizons) || !v.Open || v.Basis == perron.QualityUnknown || v.Start.Before(s.from) {
 				continue
 			}
-			if (i == 1) != (h >= byHour) || v.Minutes != slotMinutes && i == 0 {
+			if (i == 1) != (h >= hourlyHorizon) || v.Minutes != slotMinutes && i == 0 {
 				continue // of two days ahead there are quarters and hours
 			}
 			if !v.Start.Before(s.to) {
 				break
 			}
-			s.pair(h, v)
+			s.score(h, v)
 		}
 	}
 }
@@ -95,11 +95,11 @@ func (s *Scorer) Forecast(f *perron.Forecast) {
 // as they should do not hold on the days that are picked because they turned
 // out badly (Lerch and others, "Forecaster's Dilemma: Extreme Events and
 // Forecast Evaluation", Statistical Science 32, 2017).
-func (s *Scorer) pair(h int, v *perron.Slot) {
+func (s *Scorer) score(h int, v *perron.Slot) {
 	d := perron.DateOf(v.Start)
 	day := s.days[d]
 	if day == nil {
-		day = &dayTally{}
+		day = &dayScore{}
 		s.days[d] = day
 	}
 	t := &day[h]
@@ -111,17 +111,17 @@ func (s *Scorer) pair(h int, v *perron.Slot) {
 	if known {
 		t.arrivals.add(v.Arrivals, came, 0)
 		// Counts scatter by their root.
-		t.ofArrivals.add(v.Arrivals, came, math.Sqrt(v.Arrivals.Mid+1))
+		t.lossOfArrivals.add(v.Arrivals, came, math.Sqrt(v.Arrivals.Mid+1))
 	}
 	if wait, ok := s.waits[v.Start.Unix()]; ok {
 		// Long waits scatter more than short ones, and by what was said of them.
-		t.ofWait.add(v.Wait, wait, math.Max(aWait, v.Wait.High))
+		t.lossOfWait.add(v.Wait, wait, math.Max(leastWait, v.Wait.High))
 		switch {
-		case v.Wait.High >= aWait:
+		case v.Wait.High >= leastWait:
 			t.wait.add(v.Wait, wait, wholeMinute)
-		case v.Wait.High < aWait: // and not NaN
+		case v.Wait.High < leastWait: // and not NaN
 			t.idle++
-			if wait >= aWait {
+			if wait >= leastWait {
 				t.unforeseen++
 			}
 		}
@@ -134,8 +134,8 @@ const wholeMinute = 0.5
 
 // add takes in one pair. A truth that is no farther beyond the range than the
 // grain counts as within.
-func (t *tally) add(v perron.Interval, truth, grain float64) {
-	pinball := quantileLoss(v, truth)
+func (t *errorSums) add(v perron.Interval, truth, grain float64) {
+	pinball := pinballLoss(v, truth)
 	if math.IsNaN(pinball) || math.IsInf(pinball, 0) {
 		return
 	}
@@ -153,12 +153,12 @@ func (t *tally) add(v perron.Interval, truth, grain float64) {
 // quantile q of a truth y is q·(y−x) or (1−q)·(x−y), whichever is positive
 // (Koenker and Bassett, "Regression Quantiles", Econometrica 46, 1978); its mean
 // is a proper score (Gneiting and Raftery, JASA 102, 2007, section 6).
-func quantileLoss(v perron.Interval, truth float64) float64 {
+func pinballLoss(v perron.Interval, truth float64) float64 {
 	loss := func(q, x float64) float64 { return math.Max(q*(truth-x), (1-q)*(x-truth)) }
 	return (loss(0.1, v.Low) + loss(0.5, v.Mid) + loss(0.9, v.High)) / 3
 }
 
-func (t *tally) sum(o *tally) {
+func (t *errorSums) join(o *errorSums) {
 	t.n += o.n
 	t.truth += o.truth
 	t.off += o.off
@@ -167,7 +167,7 @@ func (t *tally) sum(o *tally) {
 	t.within += o.within
 }
 
-func (t *tally) accuracy() perron.Accuracy {
+func (t *errorSums) accuracy() perron.Accuracy {
 	if t.n == 0 {
 		return perron.Accuracy{}
 	}
@@ -192,7 +192,7 @@ func (s *Scorer) Score(now time.Time) perron.Score {
 		if h > 0 {
 			v.Over = horizons[h-1]
 		}
-		if h >= byHour {
+		if h >= hourlyHorizon {
 			v.Minutes = 60
 		}
 		v.Arrivals, v.Wait = total[h].arrivals.accuracy(), total[h].wait.accuracy()
@@ -204,8 +204,8 @@ func (s *Scorer) Score(now time.Time) perron.Score {
 }
 
 // between sums up days, both included, and counts those with anything in them.
-func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
-	sum = &dayTally{}
+func (s *Scorer) between(from, to perron.Date) (sum *dayScore, days int) {
+	sum = &dayScore{}
 	for d := from; !to.Before(d); d = d.AddDays(1) {
 		day := s.days[d]
 		if day == nil {
@@ -213,8 +213,8 @@ func (s *Scorer) between(from, to perron.Date) (sum *dayTally, days int) {
 		}
 		some := false
 		for h := range day {
-			sum[h].arrivals.sum(&day[h].arrivals)
-			sum[h].wait.sum(&day[h].wait)
+			sum[h].arrivals.join(&day[h].arrivals)
+			sum[h].wait.join(&day[h].wait)
 			sum[h].idle += day[h].idle
 			sum[h].unforeseen += day[h].unforeseen
 			some = some || day[h].arrivals.n > 0 || day[h].wait.n > 0 || day[h].idle > 0

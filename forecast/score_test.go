@@ -190,7 +190,7 @@ func TestScoreByTheHour(t *testing.T) {
 		})
 	}
 	s.Forecast(f)
-	got := s.Score(d.At(13 * 60)).Horizons[byHour]
+	got := s.Score(d.At(13 * 60)).Horizons[hourlyHorizon]
 	want := perron.HorizonScore{
 		Over: 48 * 60, UpTo: 8 * 24 * 60, Minutes: 60,
 		Arrivals: perron.Accuracy{N: 3, Mean: 40, MAE: 4, Bias: 4},

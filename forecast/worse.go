@@ -26,46 +26,46 @@ const (
 	// were chosen with simulated yards; docs/forecasting.md has what came of it.
 	allowance = 1.0
 	mostOfDay = 2.0
-	alarming  = 3.4
-	stillBad  = alarming / 2 // once worse it stays so until the sum is below
+	alarmAt   = 3.4
+	alarmEnds = alarmAt / 2 // once worse it stays so until the sum is below
 
 	// leastSpread is the least standard deviation of the logarithm of a day's
 	// error: some weeks are alike by chance.
 	leastSpread = 0.2
 	// noLoss is added to the errors of days, so that none is beyond all measure
 	// better than another.
-	noLoss = 0.02
+	lossFloor = 0.02
 	// fewestPairs of a day make an error at a horizon.
 	fewestPairs = 8
 )
 
 // dayAhead is how many of the horizons are judged: what is said up to a day
 // ahead is what people go by.
-const dayAhead = 4
+const dayHorizons = 4
 
 // A loss is the sum over pairs of the quantile loss, each in units of what such
 // a pair scatters by, so that a Saturday can be compared with a Tuesday.
-type loss struct {
+type pinballSums struct {
 	n   int
 	sum float64
 }
 
-func (l *loss) add(v perron.Interval, truth, unit float64) {
-	if x := quantileLoss(v, truth) / unit; !math.IsNaN(x) && !math.IsInf(x, 0) {
+func (l *pinballSums) add(v perron.Interval, truth, unit float64) {
+	if x := pinballLoss(v, truth) / unit; !math.IsNaN(x) && !math.IsInf(x, 0) {
 		l.n++
 		l.sum += x
 	}
 }
 
 // dayError is the logarithm of the mean loss of a day, all horizons alike.
-func (t *dayTally) dayError(of func(h int) loss) (v float64, ok bool) {
+func (t *dayScore) dayError(of func(h int) pinballSums) (v float64, ok bool) {
 	sum, n := 0.0, 0.0
-	for h := range dayAhead {
+	for h := range dayHorizons {
 		if l := of(h); l.n >= fewestPairs {
 			sum, n = sum+l.sum/float64(l.n), n+1
 		}
 	}
-	return math.Log(sum/n + noLoss), n > 0
+	return math.Log(sum/n + lossFloor), n > 0
 }
 
 // worseSince is when the day was over on whose evening forecasts were first
@@ -83,9 +83,9 @@ func (s *Scorer) worseSince(today perron.Date) time.Time {
 			break // the morning alone says little of a day
 		}
 		switch sum := s.evidence(d); {
-		case since.IsZero() && sum > alarming:
+		case since.IsZero() && sum > alarmAt:
 			since = over
-		case sum < stillBad:
+		case sum < alarmEnds:
 			since = time.Time{}
 		}
 	}
@@ -103,21 +103,21 @@ func (s *Scorer) closing(d perron.Date) time.Time {
 // evidence is how much speaks for forecasts being worse on the evening of a
 // day: nothing when too few days are known.
 func (s *Scorer) evidence(d perron.Date) (most float64) {
-	for _, of := range []func(t *dayTally, h int) loss{
-		func(t *dayTally, h int) loss { return t[h].ofArrivals },
-		func(t *dayTally, h int) loss { return t[h].ofWait },
+	for _, of := range []func(t *dayScore, h int) pinballSums{
+		func(t *dayScore, h int) pinballSums { return t[h].lossOfArrivals },
+		func(t *dayScore, h int) pinballSums { return t[h].lossOfWait },
 	} {
 		usual := s.errors(d.AddDays(1-recentDays-usualDays), usualDays, of)
-		most = math.Max(most, addUp(usual, s.errors(d.AddDays(1-recentDays), recentDays, of)))
+		most = math.Max(most, cumulativeSum(usual, s.errors(d.AddDays(1-recentDays), recentDays, of)))
 	}
 	return most
 }
 
 // errors are those of the days, from one on, that have any.
-func (s *Scorer) errors(from perron.Date, days int, of func(t *dayTally, h int) loss) (out []float64) {
+func (s *Scorer) errors(from perron.Date, days int, of func(t *dayScore, h int) pinballSums) (out []float64) {
 	for i := range days {
 		if t := s.days[from.AddDays(i)]; t != nil {
-			if v, ok := t.dayError(func(h int) loss { return of(t, h) }); ok {
+			if v, ok := t.dayError(func(h int) pinballSums { return of(t, h) }); ok {
 				out = append(out, v)
 			}
 		}
@@ -128,7 +128,7 @@ func (s *Scorer) errors(from perron.Date, days int, of func(t *dayTally, h int) 
 // addUp is the greatest sum over the last one, two, three … of the recent days
 // of how far each lies above what is usual: Page's cumulative sum ("Continuous
 // Inspection Schemes", Biometrika 41, 1954), within a week.
-func addUp(usual, recent []float64) (most float64) {
+func cumulativeSum(usual, recent []float64) (most float64) {
 	if len(usual) < fewestDays {
 		return 0
 	}

@@ -13,13 +13,13 @@ import (
 // wherever the forward and the backward belief meet.
 func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 	e := New(&perron.Site{ID: "poort", Bays: 6, TypicalDwell: 9})
-	rec := &tape{}
-	e.live.yard.tape = rec
+	rec := &trace{}
+	e.live.onSite.trace = rec
 	at := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
 	var forward [][]float64
 	var steps []int
 	keep := func() {
-		forward, steps = append(forward, slices.Clone(e.live.yard.p)), append(steps, len(rec.steps))
+		forward, steps = append(forward, slices.Clone(e.live.onSite.p)), append(steps, len(rec.steps))
 	}
 	for i := range 60 {
 		at = at.Add(time.Duration(10+i*7%50) * time.Second)
@@ -32,7 +32,7 @@ func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 			e.Recount(at, 9) // beyond the bays, where entries are rare
 		}
 		if i == 35 {
-			e.live.yard.judge(&[hypotheses]float64{1, 0.9, 0.5, 0.2, 0.7, 0.1, 0.3, 0.01, 0.6})
+			e.live.onSite.compare(&[errorHypotheses]float64{1, 0.9, 0.5, 0.2, 0.7, 0.1, 0.3, 0.01, 0.6})
 		}
 		keep()
 	}
@@ -40,12 +40,12 @@ func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 	for _, s := range rec.steps {
 		kinds[s.kind]++
 	}
-	for _, k := range []stepKind{passed, judged, mixed, entered, left, recounted} {
+	for _, k := range []stepKind{stepTime, stepComparison, stepSwitch, stepEntry, stepExit, stepRecount} {
 		if kinds[k] == 0 {
 			t.Errorf("no step of kind %d", k)
 		}
 	}
-	b := backward{y: &e.live.yard, beta: make([]float64, len(e.live.yard.p)), spare: make([]float64, len(e.live.yard.p))}
+	b := backward{y: &e.live.onSite, beta: make([]float64, len(e.live.onSite.p)), spare: make([]float64, len(e.live.onSite.p))}
 	for i := range b.beta {
 		b.beta[i] = 1
 	}
@@ -59,7 +59,7 @@ func TestBackwardIsTheTransposeOfForward(t *testing.T) {
 	n := len(rec.steps)
 	for k := len(forward) - 1; k >= 0; k-- {
 		for ; n > steps[k]; n-- {
-			b.undo(&rec.steps[n-1])
+			b.reverse(&rec.steps[n-1])
 		}
 		if got := likelihood(k); math.Abs(got/want-1) > 1e-9 {
 			t.Fatalf("at event %d the likelihood is %g, at the end %g", k, got, want)
@@ -73,22 +73,22 @@ func TestQueueStepsHaveTheirTranspose(t *testing.T) {
 	e := New(&perron.Site{ID: "poort", Bays: 6, TypicalDwell: 9})
 	r := &e.live.road
 	for _, s := range []queueStep{
-		{kind: waited, open: true, minutes: 0.3, full: 0.4, like: 0.7},
-		{kind: admitted, open: true, full: 0.4, like: 1.3},
-		{kind: supposed, open: true},
-		{kind: gathered},
+		{kind: queueTime, open: true, minutes: 0.3, full: 0.4, likelihood: 0.7},
+		{kind: queueAdmission, open: true, full: 0.4, likelihood: 1.3},
+		{kind: queueAssumedAdmission, open: true},
+		{kind: queueEarlyArrivals},
 	} {
 		p, beta, back := make([]float64, r.size), make([]float64, r.size), make([]float64, r.size)
 		for q := range p {
 			p[q], beta[q] = 1/float64(q+2), math.Exp(-float64(q%7)/3)
 		}
-		r.unstep(p, back, beta, 0.8, &s)
+		r.reverseStep(p, back, beta, 0.8, &s)
 		var before, after float64
 		for q := range p[:r.size-2] { // the far end of the road is cut off
 			before += p[q] * back[q]
 		}
 		clear(p[r.size-2:])
-		r.step(p, 0.8, r.usualStay, &s)
+		r.step(p, 0.8, r.joiningUsually, &s)
 		for q := range p {
 			after += p[q] * beta[q]
 		}

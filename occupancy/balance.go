@@ -2,7 +2,7 @@ package occupancy
 
 import "math"
 
-// A balance judges the counters by the queue. While a loop sees that people
+// A counterBalance weighs the counters by the queue. While a loop sees that people
 // wait and nobody finds a free bay, as many enter as leave, so that what the two
 // counters differ by from then on is what they miss. How many the yard holds
 // need not be known for that, nor how long vehicles stay.
@@ -10,38 +10,38 @@ import "math"
 // For each hypothesis on the counters it is a belief on how many more are inside
 // than when a queue was first seen today, the forward algorithm again; how well
 // that agrees with a yard that is as full as then is evidence on the hypothesis.
-type balance struct {
-	known bool // a queue was seen today
-	p     [hypotheses][balanceSpan]float64
-	since float64 // minutes with a full yard since the last look
+type counterBalance struct {
+	started     bool // a queue was seen today
+	p           [errorHypotheses][balanceSpan]float64
+	fullMinutes float64 // with a full yard, since the last comparison
 }
 
 const (
 	balanceLow  = -18 // vehicles fewer than then
 	balanceSpan = 45
 
-	// lookEvery is how many minutes of a full yard make a look.
-	lookEvery = 5.0
+	// compareEvery is how many minutes of a full yard make a comparison.
+	compareEvery = 5.0
 	// A full yard holds as many as before, give or take so many vehicles, and a
 	// part of the bays more.
 	fullSigma, fullPart = 1.2, 0.03
 	// Now and then, once in so many minutes, what a yard holds becomes another
 	// number, by about so many vehicles: a part of it is shut or parked upon.
-	refits, refitSigma = 600.0, 7.0
+	capacityChangeMinutes, capacityChangeSigma = 600.0, 7.0
 	// trusts is how much of the evidence counts: the number on site has told a
 	// part of it already.
-	trusts = 0.8
+	evidenceWeight = 0.8
 )
 
-func (b *balance) forget() { *b = balance{} }
+func (b *counterBalance) reset() { *b = counterBalance{} }
 
 // passage takes in an entry or an exit, up or down by one, that is a double with
 // that probability.
-func (b *balance) passage(double float64, up bool) {
-	if !b.known {
+func (b *counterBalance) passage(double float64, up bool) {
+	if !b.started {
 		return
 	}
-	for j, e := range errorRates {
+	for j, e := range errorHypothesisTable {
 		p := &b.p[j]
 		if !up {
 			for i := range balanceSpan - 1 {
@@ -50,7 +50,7 @@ func (b *balance) passage(double float64, up bool) {
 			p[balanceSpan-1] *= double
 			continue
 		}
-		more := (1 - double) * e.beside()
+		more := (1 - double) * e.missedPerSeen()
 		for i := balanceSpan - 1; i > 0; i-- {
 			p[i] = double*p[i] + (1-double-more)*p[i-1]
 			if i > 1 {
@@ -59,45 +59,45 @@ func (b *balance) passage(double float64, up bool) {
 		}
 		p[0] *= double
 	}
-	b.check()
+	b.forgetIfBeyond()
 }
 
-// check forgets a belief that has come to either end: it is about another day,
+// forgetIfBeyond forgets a belief that has come to either end: it is about another day,
 // or a yard that has emptied.
-func (b *balance) check() {
+func (b *counterBalance) forgetIfBeyond() {
 	for j := range b.p {
 		if p := &b.p[j]; p[0]+p[1]+p[balanceSpan-2]+p[balanceSpan-1] < 0.05 {
 			return
 		}
 	}
-	b.forget()
+	b.reset()
 }
 
-// pass lets minutes pass in which so many vehicles a minute are expected to
+// elapse lets minutes pass in which so many vehicles a minute are expected to
 // leave, seen or not. While the yard is full it returns, every few minutes, what
 // speaks for each hypothesis, and true.
-func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [hypotheses]float64, ok bool) {
-	if !b.known {
+func (b *counterBalance) elapse(minutes, exits float64, full bool, bays int) (evidence [errorHypotheses]float64, ok bool) {
+	if !b.started {
 		if !full {
 			return evidence, false
 		}
-		b.known = true
+		b.started = true
 		for j := range b.p {
 			for i := range b.p[j] {
-				b.p[j][i] = near(i, bays)
+				b.p[j][i] = fullLikelihood(i, bays)
 			}
 			normalise(b.p[j][:])
 		}
 		return evidence, false
 	}
-	for j, e := range errorRates {
+	for j, e := range errorHypothesisTable {
 		p := &b.p[j]
 		out := min(0.9, exits*e.out*minutes)
 		for i := range balanceSpan - 1 {
 			p[i] += out * (p[i+1] - p[i])
 		}
 		p[balanceSpan-1] *= 1 - out
-		if e.deadIn() {
+		if e.entriesDead() {
 			in := min(0.9, exits*minutes)
 			for i := balanceSpan - 1; i > 0; i-- {
 				p[i] += in * (p[i-1] - p[i])
@@ -108,18 +108,18 @@ func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [h
 	if !full {
 		return evidence, false
 	}
-	if b.since += minutes; b.since < lookEvery {
+	if b.fullMinutes += minutes; b.fullMinutes < compareEvery {
 		return evidence, false
 	}
-	other := 1 - math.Exp(-b.since/refits)
-	b.since = 0
+	other := 1 - math.Exp(-b.fullMinutes/capacityChangeMinutes)
+	b.fullMinutes = 0
 	most := 0.0
 	for j := range b.p {
 		p := &b.p[j]
 		var sum, all, spread float64
 		for i := range p {
 			all += p[i]
-			z := float64(i+balanceLow) / refitSigma
+			z := float64(i+balanceLow) / capacityChangeSigma
 			spread += p[i] * math.Exp(-z*z/2)
 		}
 		if !(all > 0) {
@@ -127,10 +127,10 @@ func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [h
 		}
 		for i := range p {
 			// It is as full as before, or what it holds is another number.
-			p[i] = (1-other)*p[i]*near(i, bays)/all + other*spread/all*near(i, bays)/10
+			p[i] = (1-other)*p[i]*fullLikelihood(i, bays)/all + other*spread/all*fullLikelihood(i, bays)/10
 			sum += p[i]
 		}
-		evidence[j] = math.Pow(sum, trusts)
+		evidence[j] = math.Pow(sum, evidenceWeight)
 		most = max(most, evidence[j])
 		if sum > 0 {
 			for i := range p {
@@ -139,7 +139,7 @@ func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [h
 		}
 	}
 	if !(most > 0) {
-		b.forget() // nothing agrees: begin anew
+		b.reset() // nothing agrees: begin anew
 		return evidence, false
 	}
 	for j := range evidence {
@@ -148,16 +148,16 @@ func (b *balance) pass(minutes, exits float64, full bool, bays int) (evidence [h
 	return evidence, true
 }
 
-// near is how well a place of the belief agrees with a full yard.
-func near(i, bays int) float64 {
+// fullLikelihood is how well a place of the belief agrees with a full yard.
+func fullLikelihood(i, bays int) float64 {
 	z := float64(i+balanceLow) / (fullSigma + fullPart*float64(bays))
 	return math.Exp(-z * z / 2)
 }
 
-// mix lets the hypotheses switch as those of the yard do: what is believed under
+// switchHypotheses lets the hypotheses switch as those of the yard do: what is believed under
 // one comes in part from the others.
-func (b *balance) mix(toPrior float64, weights, prior *[hypotheses]float64) {
-	if !b.known {
+func (b *counterBalance) switchHypotheses(toPrior float64, weights, prior *[errorHypotheses]float64) {
+	if !b.started {
 		return
 	}
 	var all [balanceSpan]float64

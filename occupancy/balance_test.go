@@ -9,12 +9,12 @@ import (
 
 // hourOf is an hour before a full yard: a vehicle leaves and one enters each
 // minute, of which the counters see all but some.
-func hourOf(b *balance, missIn, missOut int, full bool) (weights [hypotheses]float64) {
-	for j, e := range errorRates {
-		weights[j] = e.prior
+func hourOf(b *counterBalance, missIn, missOut int, full bool) (weights [errorHypotheses]float64) {
+	for j, e := range errorHypothesisTable {
+		weights[j] = e.weight
 	}
 	for minute := range 60 {
-		if evidence, ok := b.pass(1, 1, full, 24); ok {
+		if evidence, ok := b.elapse(1, 1, full, 24); ok {
 			for j := range weights {
 				weights[j] *= evidence[j]
 			}
@@ -46,8 +46,8 @@ func TestBalance(t *testing.T) {
 		{"no entry is seen", 1, 0, true, [2]float64{0.9, 1}, [2]float64{0, 0.06}},
 		{"no queue is seen", 0, 5, false, [2]float64{0, 0.08}, [2]float64{0, 0.08}},
 	} {
-		w := hourOf(&balance{}, c.missIn, c.missOut, c.full)
-		in, out := missed(w)
+		w := hourOf(&counterBalance{}, c.missIn, c.missOut, c.full)
+		in, out := expectedMisses(w)
 		if in < c.in[0] || in > c.in[1] || out < c.out[0] || out > c.out[1] {
 			t.Errorf("%s: %.2f of the entries and %.2f of the exits are believed to be missed, want %v and %v", c.name, in, out, c.in, c.out)
 		}
@@ -57,12 +57,12 @@ func TestBalance(t *testing.T) {
 // TestBalanceOfAnotherYard: six bays are parked upon, so that six fewer fit. That
 // is no counter that misses a tenth.
 func TestBalanceOfAnotherYard(t *testing.T) {
-	b := &balance{}
+	b := &counterBalance{}
 	hourOf(b, 0, 0, true)
 	for range 6 {
 		b.passage(0, false)
 	}
-	in, out := missed(hourOf(b, 0, 0, true))
+	in, out := expectedMisses(hourOf(b, 0, 0, true))
 	if in > 0.1 || out > 0.1 {
 		t.Errorf("%.2f of the entries and %.2f of the exits are believed to be missed", in, out)
 	}
@@ -92,7 +92,7 @@ func TestDeadEntriesShowInTheBalance(t *testing.T) {
 			event(s+11, perron.Off, "queue-1")
 			event(s+13, perron.On, "queue-1")
 		}
-		if s > 2*3600 && e.live.balance.known && e.live.road.backedUp(e.live.at) {
+		if s > 2*3600 && e.live.balance.started && e.live.road.backedUp(e.live.at) {
 			looks++
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// night is for how long nothing passes between two days.
-const night = 3 * time.Hour
+// nightGap is for how long nothing passes between two days.
+const nightGap = 3 * time.Hour
 
 // A Continual is an Estimator that learns from its own past, for events of many
 // days that no collector studies: with the first event of another day, after a
@@ -25,7 +25,7 @@ func NewContinual(site *perron.Site) *Continual {
 
 // Observe takes in one event.
 func (c *Continual) Observe(ev perron.Event) {
-	if !c.last.IsZero() && ev.Time.Sub(c.last) >= night && perron.DateOf(ev.Time) != perron.DateOf(c.last) {
+	if !c.last.IsZero() && ev.Time.Sub(c.last) >= nightGap && perron.DateOf(ev.Time) != perron.DateOf(c.last) {
 		c.resume(c.experience.Learn(&c.Estimator))
 		c.last = time.Time{} // until the next passage
 	}
@@ -39,23 +39,6 @@ func (c *Continual) Observe(ev perron.Event) {
 // its counters and the dwell time goes on as it is: the same events have taught
 // it that already.
 func (e *Estimator) resume(x Experience) {
-	e.experience, e.today, e.aheadValid = x, lesson{}, false
+	e.experience, e.summary, e.projectedValid = x, daySummary{}, false
 	e.live.road.resume(x.demand)
-}
-
-func (r *road) resume(d *demand) {
-	if d == nil {
-		return
-	}
-	kept := r.patience()
-	r.arrivals = arrivals{}
-	r.arrivals.init(r.unit, d)
-	r.p = make([]float64, len(patiences)*len(r.factors)*r.size)
-	for k, keep := range kept {
-		copy(r.ofPatience(k), r.marg)
-		for q := range r.marg {
-			r.ofPatience(k)[q] *= keep
-		}
-	}
-	r.redraw()
 }

@@ -16,10 +16,10 @@ const (
 
 	// demandFading is what a day is worth beside the next one of its kind, a
 	// week later: half after six of them.
-	demandFading = 0.89
+	demandDecay = 0.89
 	// ownDay is how many minutes of a half hour the days of all kinds are worth
 	// beside those of the day's own.
-	ownDay = 15.0
+	ownDayMinutes = 15.0
 	// kindSigma is by how much the level of a kind of day may differ from that
 	// of all, and daySigma by how much a day may from its kind, at any hour: the
 	// standard deviations of their logarithms. The latter is a starting guess,
@@ -33,7 +33,7 @@ const (
 	unseenSigma = 0.8
 	// trickle is the least that is ever expected, as a part of what a full yard
 	// lets through: the unforeseen must not be impossible.
-	trickle = 0.03
+	leastDemand = 0.03
 )
 
 // demand is what closed days taught of how many vehicles join the queue, or
@@ -59,7 +59,7 @@ func kindOf(d perron.Date) int {
 	return int(d.Weekday())
 }
 
-// A profile is how many vehicles a minute are expected to join, by half hour,
+// A profile is how many vehicles per minute are expected to join, by half hour,
 // and the standard deviation of the logarithm of the factor by which a day
 // differs from that.
 type profile struct {
@@ -107,7 +107,7 @@ func (d *demand) on(date perron.Date) (p profile) {
 	known := own.days / (own.days + dayVar/(kindSigma*kindSigma))
 	level := math.Exp(known * math.Log((here+1)/(usual+1)))
 	for h := range slots {
-		p.rates[h] = (own.joined[h] + ownDay*level*all[h]) / (own.minutes[h] + ownDay)
+		p.rates[h] = (own.joined[h] + ownDayMinutes*level*all[h]) / (own.minutes[h] + ownDayMinutes)
 	}
 	doubt := unseenSigma * own.unseen / (own.days + 1)
 	p.sigma = math.Sqrt(dayVar*(1+1/(own.days+1)) + (1-known)*kindSigma*kindSigma + doubt*doubt)
@@ -120,24 +120,34 @@ func (d *demand) dayVariance() float64 {
 	return min(0.25, max(0.02, v))
 }
 
-// at is the expected rate, a minute, at a time.
+// at is the expected rate, per minute, at a time.
 func (p *profile) at(t time.Time) float64 {
 	return p.rates[slotOf(t)]
 }
 
 func slotOf(t time.Time) int { return int(perron.TimeOfDayOf(t)) / slotMinutes % slots }
 
+// expected is what was to be expected of a day; nil when nothing was learned.
+func (d *demand) expected(date perron.Date) *profile {
+	if d == nil {
+		return nil
+	}
+	p := d.on(date)
+	return &p
+}
+
+// joinedDay is how many vehicles are likely to have joined in each half hour of a
+// day that is over, and in how many minutes, those in which the queue kept people
+// away counted in part; and in which part of the day there was a queue whose end
+// no loop saw.
+type joinedDay struct {
+	joined, minutes [slots]float64
+	unseen          float64
+}
+
 // learn is the demand after one more closed day; d may be nil.
-func (d *demand) learn(date perron.Date, r *road) *demand {
-	var expected *profile
-	if d != nil {
-		p := d.on(date)
-		expected = &p
-	}
-	joined, minutes, unseen, ok := r.lookBack(expected)
-	if !ok {
-		return d
-	}
+func (d *demand) learn(date perron.Date, day *joinedDay) *demand {
+	expected := d.expected(date)
 	next := &demand{}
 	if d != nil {
 		*next = *d
@@ -149,21 +159,21 @@ func (d *demand) learn(date perron.Date, r *road) *demand {
 		// counting.
 		var beyond, square float64
 		for h := range slots {
-			mean := minutes[h] * expected.rates[h]
-			off := joined[h] - mean
+			mean := day.minutes[h] * expected.rates[h]
+			off := day.joined[h] - mean
 			beyond += off*off - mean
 			square += mean * mean
 		}
 		if square > 0 {
-			next.spread = fading*next.spread + math.Max(0, beyond/square)/(1+1/own.days)
-			next.worth = fading*next.worth + 1
+			next.spread = dayDecay*next.spread + math.Max(0, beyond/square)/(1+1/own.days)
+			next.worth = dayDecay*next.worth + 1
 		}
 	}
-	own.days = demandFading*own.days + 1
-	own.unseen = demandFading*own.unseen + unseen
+	own.days = demandDecay*own.days + 1
+	own.unseen = demandDecay*own.unseen + day.unseen
 	for h := range slots {
-		own.joined[h] = demandFading*own.joined[h] + joined[h]
-		own.minutes[h] = demandFading*own.minutes[h] + minutes[h]
+		own.joined[h] = demandDecay*own.joined[h] + day.joined[h]
+		own.minutes[h] = demandDecay*own.minutes[h] + day.minutes[h]
 	}
 	return next
 }

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// guess is how many days the starting guess of the error rates and the dwell
+	// priorDays is how many days the starting guess of the error rates and the dwell
 	// time is worth.
-	guess = 5.0
-	// fading is what a day is worth beside the next one: half after ten days.
-	fading = 0.933
+	priorDays = 5.0
+	// dayDecay is what a day is worth beside the next one: half after ten days.
+	dayDecay = 0.933
 	// A day teaches when so many passed; the first of them are warming up.
-	lessonPassages = 120
-	warmUp         = 60
+	teachingPassages = 120
+	warmUp           = 60
 )
 
 // An Experience is what closed days have taught of a site: how likely each
@@ -34,29 +34,18 @@ const (
 // Beside that it knows how many vehicles usually join the queue at each time of
 // a day; see demand.
 type Experience struct {
-	days   int
-	weight float64 // of all days, faded
-	errors [hypotheses]float64
-	dwell  [dwells]float64
-	queues [len(patiences)]float64 // of patience, as errors
-	demand *demand
+	days         int
+	weight       float64 // of all days, faded
+	errorDays    [errorHypotheses]float64
+	dwellDays    [dwellHypotheses]float64
+	patienceDays [patienceHypotheses]float64 // of patience, as errors
+	demand       *demand
 }
 
-const (
-	hypotheses = 9 // len(errorRates)
-	dwells     = 9 // len(dwellFactors)
-)
-
-// prior is what an estimator starts from; each sums up to 1.
-type prior struct {
-	errors [hypotheses]float64
-	dwell  [dwells]float64
-}
-
-// patience is how likely each hypothesis on it is.
-func (x Experience) patience() (w [len(patiences)]float64) {
+// patienceWeights is how likely each hypothesis on it is.
+func (x Experience) patienceWeights() (w [patienceHypotheses]float64) {
 	for k := range w {
-		w[k] = (guess/float64(len(w)) + x.queues[k]) / (guess + x.weight)
+		w[k] = (priorDays/float64(len(w)) + x.patienceDays[k]) / (priorDays + x.weight)
 	}
 	return w
 }
@@ -67,16 +56,16 @@ func (x Experience) Days() int { return x.days }
 func (x Experience) prior() (p prior) {
 	var sum float64
 	for i, f := range dwellFactors {
-		z := math.Log(f) / priorSigma
+		z := math.Log(f) / dwellGuessSigma
 		p.dwell[i] = math.Exp(-z * z / 2)
 		sum += p.dwell[i]
 	}
-	total := guess + x.weight
+	total := priorDays + x.weight
 	for i := range p.dwell {
-		p.dwell[i] = (guess*p.dwell[i]/sum + x.dwell[i]) / total
+		p.dwell[i] = (priorDays*p.dwell[i]/sum + x.dwellDays[i]) / total
 	}
-	for j, e := range errorRates {
-		p.errors[j] = (guess*e.prior + x.errors[j]) / total
+	for j, e := range errorHypothesisTable {
+		p.errors[j] = (priorDays*e.weight + x.errorDays[j]) / total
 	}
 	return p
 }
@@ -84,33 +73,34 @@ func (x Experience) prior() (p prior) {
 // Learn is the experience after one more closed day that the estimator went
 // through, days in their order. A day with few vehicles teaches nothing.
 func (x Experience) Learn(day *Estimator) Experience {
-	l := &day.today
-	if l.n < lessonPassages-warmUp {
+	l := &day.summary
+	if l.counted < teachingPassages-warmUp {
 		return x
 	}
 	x.days++
-	x.weight = fading*x.weight + 1
-	for j := range x.errors {
-		x.errors[j] = fading*x.errors[j] + l.errors[j]/l.n
+	x.weight = dayDecay*x.weight + 1
+	for j := range x.errorDays {
+		x.errorDays[j] = dayDecay*x.errorDays[j] + l.errors[j]/l.counted
 	}
-	for i := range x.dwell {
-		x.dwell[i] = fading*x.dwell[i] + l.dwell[i]/l.n
+	for i := range x.dwellDays {
+		x.dwellDays[i] = dayDecay*x.dwellDays[i] + l.dwell[i]/l.counted
 	}
-	for k, w := range day.live.road.patience() {
-		x.queues[k] = fading*x.queues[k] + w
+	for k, w := range day.live.road.patienceWeights() {
+		x.patienceDays[k] = dayDecay*x.patienceDays[k] + w
 	}
-	if r := &day.live.road; len(r.tape.steps) > 0 {
-		x.demand = x.demand.learn(r.tape.date, r)
+	r := &day.live.road
+	if learned := r.lookBack(r.trace, x.demand.expected(r.trace.date)); learned != nil {
+		x.demand = x.demand.learn(r.trace.date, learned)
 	}
 	return x
 }
 
-// A lesson sums up what was believed at the passages of a day.
-type lesson struct {
-	seen   int
-	n      float64
-	errors [hypotheses]float64
-	dwell  [dwells]float64
+// A daySummary sums up what was believed at the passages of a day.
+type daySummary struct {
+	passages int
+	counted  float64
+	errors   [errorHypotheses]float64
+	dwell    [dwellHypotheses]float64
 	// Since when the counters of entries and of exits miss clearly more than
 	// they used to; zero while they do not.
 	driftIn, driftOut time.Time
@@ -120,23 +110,23 @@ const (
 	// A counter drifts when it is this likely to miss at least a tenth, and seven
 	// in a hundred more than it used to; and no longer when it is that unlikely.
 	// See docs/forecasting.md for how often and how late that warns.
-	drifts, driftOver = 0.35, 0.12
-	driftAtLeast      = 0.1
-	driftMore         = 0.07
-	driftWarmUp       = 40 // passages
+	driftStarts, driftEnds = 0.35, 0.12
+	driftAtLeast           = 0.1
+	driftMore              = 0.07
+	driftWarmUp            = 40 // passages
 )
 
-// study takes in what is believed after a passage.
-func (e *Estimator) study(at time.Time) {
-	l, y := &e.today, &e.live.yard
-	l.seen++
-	if l.seen <= driftWarmUp {
+// recordBelief takes in what is believed after a passage.
+func (e *Estimator) recordBelief(at time.Time) {
+	l, y := &e.summary, &e.live.onSite
+	l.passages++
+	if l.passages <= driftWarmUp {
 		return
 	}
-	w := y.errs
-	in, out := missed(y.prior.errors)
+	w := y.errorWeights
+	in, out := expectedMisses(y.prior.errors)
 	var worseIn, worseOut float64
-	for j, r := range errorRates {
+	for j, r := range errorHypothesisTable {
 		if r.in >= max(driftAtLeast, in+driftMore) {
 			worseIn += w[j]
 		}
@@ -144,52 +134,42 @@ func (e *Estimator) study(at time.Time) {
 			worseOut += w[j]
 		}
 	}
-	judge := func(since *time.Time, likely float64) {
+	update := func(since *time.Time, likely float64) {
 		switch {
-		case likely < driftOver:
+		case likely < driftEnds:
 			*since = time.Time{}
-		case likely > drifts && since.IsZero():
+		case likely > driftStarts && since.IsZero():
 			*since = at
 		}
 	}
-	judge(&l.driftIn, worseIn)
-	judge(&l.driftOut, worseOut)
-	if l.seen <= warmUp {
+	update(&l.driftIn, worseIn)
+	update(&l.driftOut, worseOut)
+	if l.passages <= warmUp {
 		return
 	}
-	l.n++
+	l.counted++
 	for j, v := range w {
 		l.errors[j] += v
 	}
-	for i, v := range y.mass {
+	for i, v := range y.dwellWeights {
 		l.dwell[i] += v
 	}
-}
-
-// missed are the parts of the entries and exits that counters are expected to
-// miss.
-func missed(weights [hypotheses]float64) (in, out float64) {
-	for j, r := range errorRates {
-		in += weights[j] * r.in
-		out += weights[j] * r.out
-	}
-	return in, out
 }
 
 // Belief is what the filter holds of the counters and the dwell time as of the
 // newest event.
 func (e *Estimator) Belief() perron.Belief {
-	y := &e.live.yard
+	y := &e.live.onSite
 	round := func(v float64) float64 { return math.Round(v*100) / 100 }
-	in, out := missed(y.errs)
-	usualIn, usualOut := missed(y.prior.errors)
+	in, out := expectedMisses(y.errorWeights)
+	usualIn, usualOut := expectedMisses(y.prior.errors)
 	b := perron.Belief{
-		Entries: perron.CounterBelief{Missed: round(in), Usual: round(usualIn), DriftSince: e.today.driftIn},
-		Exits:   perron.CounterBelief{Missed: round(out), Usual: round(usualOut), DriftSince: e.today.driftOut},
-		Stated:  y.typical, Days: e.experience.days,
+		Entries: perron.CounterBelief{Missed: round(in), Usual: round(usualIn), DriftSince: e.summary.driftIn},
+		Exits:   perron.CounterBelief{Missed: round(out), Usual: round(usualOut), DriftSince: e.summary.driftOut},
+		Stated:  y.site.Dwell, Days: e.experience.days,
 	}
-	q := quantiles(y.mass, 0.1)
-	minutes := func(i float64) float64 { return math.Round(y.typical * dwellFactors[int(i)]) }
+	q := quantiles(y.dwellWeights, 0.1)
+	minutes := func(i float64) float64 { return math.Round(y.site.Dwell * dwellFactors[int(i)]) }
 	b.Dwell = perron.Interval{Low: minutes(q.Low), Mid: minutes(q.Mid), High: minutes(q.High)}
 	return b
 }

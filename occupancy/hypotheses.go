@@ -1,10 +1,17 @@
 package occupancy
 
+import "github.com/perrondrukte/perrondrukte/yard"
+
+const (
+	errorHypotheses = 9 // len(errorRates)
+	dwellHypotheses = 9 // len(dwellFactors)
+)
+
 // An errorRate is a hypothesis on the passage sensors: the part of the
 // entries and of the exits that they miss.
-type errorRate struct{ in, out, prior float64 }
+type errorHypothesis struct{ in, out, weight float64 }
 
-var errorRates = []errorRate{
+var errorHypothesisTable = []errorHypothesis{
 	{0.01, 0.01, 0.30},
 	{0.02, 0.05, 0.30},
 	{0.02, 0.12, 0.12},
@@ -16,22 +23,22 @@ var errorRates = []errorRate{
 	{0.99, 0.02, 0.01}, // the entry counter is dead
 }
 
-// deadIn says that no entry is seen, so that unseen ones do not come beside seen
+// entriesDead says that no entry is seen, so that unseen ones do not come beside seen
 // ones but by themselves.
-func (e errorRate) deadIn() bool { return e.in > 0.9 }
+func (e errorHypothesis) entriesDead() bool { return e.in > 0.9 }
 
-// beside is how many entries are missed for each that is seen.
-func (e errorRate) beside() float64 {
-	if e.deadIn() {
+// missedPerSeen is how many entries are missed for each that is seen.
+func (e errorHypothesis) missedPerSeen() float64 {
+	if e.entriesDead() {
 		return 0
 	}
 	return e.in / (1 - e.in)
 }
 
-// seen is how likely an entry that was seen is, beside one that a counter in
+// seenPart is how likely an entry that was seen is, beside one that a counter in
 // order would see.
-func (e errorRate) seen() float64 {
-	if e.deadIn() {
+func (e errorHypothesis) seenPart() float64 {
+	if e.entriesDead() {
 		return 0.05
 	}
 	return 1
@@ -40,3 +47,23 @@ func (e errorRate) seen() float64 {
 // dwellFactors are hypotheses on the dwell time, as factors on the site's
 // typical one.
 var dwellFactors = []float64{0.5, 0.6, 0.72, 0.85, 1, 1.18, 1.4, 1.68, 2}
+
+// patienceHypotheses stand beside those on the arrivals: the wait at which half of
+// those who arrive balk differs between places.
+const patienceHypotheses = len(yard.Physics{}.Patience)
+
+// prior is what an estimator starts from; each sums up to 1.
+type prior struct {
+	errors [errorHypotheses]float64
+	dwell  [dwellHypotheses]float64
+}
+
+// expectedMisses are the parts of the entries and exits that counters are expected to
+// miss.
+func expectedMisses(weights [errorHypotheses]float64) (in, out float64) {
+	for j, r := range errorHypothesisTable {
+		in += weights[j] * r.in
+		out += weights[j] * r.out
+	}
+	return in, out
+}

@@ -1,13 +1,16 @@
 package occupancy
 
-import "time"
+import (
+	"time"
+
+	"github.com/perrondrukte/perrondrukte/perron"
+)
 
 const (
-	// A loop is covered by the queue when it is occupied for longer than a
-	// passing vehicle takes, and stays covered through the gap between two
-	// vehicles that move up.
-	passing  = 8 * time.Second
-	movingUp = 6 * time.Second
+	// The queue reaches a loop that is occupied for longer than a passing vehicle
+	// takes, and through the gap between two vehicles that move up.
+	passingTime = 8 * time.Second
+	moveUpTime  = 6 * time.Second
 	// A loop that is occupied for this long without a gap, which a queue that moves
 	// up leaves now and then, is stuck and says nothing; so is one
 	// under which nothing moves while that many are let in and a loop nearer to
@@ -17,16 +20,22 @@ const (
 	stuckWithoutGaps = 8 * time.Hour
 	// A queue in which nothing moves for that long stands, or for as long as a full
 	// yard takes to let so many in.
-	standing     = 4 * time.Minute
-	standEntries = 3
-	stuckEntries = 10
+	standstillAfter   = 4 * time.Minute
+	standstillEntries = 3
+	stuckEntries      = 10
 	// A queue reaches its loops in their order, but for a gap that travels along
 	// it. Loops that contradict that for longer are not both right.
-	travelling = 40 * time.Second
+	gapTravelTime = 40 * time.Second
 
-	doubtRate = 1.0 / 8 // a second, at which a loop talks the belief over
+	doubtRate = 1.0 / 8 // per second, at which belief that a loop contradicts is lost
 
-	maxLoops = 32 // that are listened to
+	maxLoops = 32 // that are read
+)
+
+// What a loop reads.
+const (
+	loopQueued = 1
+	loopClear  = 2
 )
 
 // loop is a presence loop of the approach road.
@@ -39,18 +48,36 @@ type loop struct {
 	edge     time.Time     // of the latest change
 	still    int           // entries since then
 	idle     time.Duration // since then, with a yard that was not full
-	gaps     int           // while it was covered, which a queue that moves up leaves
-	trusted  bool          // see trust
+	gaps     int           // while the queue was over it, as one that moves up leaves
+	trusted  bool          // see loops.trust
 }
 
-func (l *loop) covered(at time.Time) bool {
+// loops are those of the approach road, in any order.
+type loops []loop
+
+func loopsOf(site *perron.Site) (out loops) {
+	for _, l := range site.QueueLoops {
+		out = append(out, loop{sensor: l.Sensor, distance: max(1, l.Distance)})
+	}
+	return out
+}
+
+// reach is the distance of the last loop, in vehicles; 0 without loops.
+func (ls loops) reach() (last int) {
+	for i := range ls {
+		last = max(last, ls[i].distance)
+	}
+	return last
+}
+
+func (l *loop) queued(at time.Time) bool {
 	if l.since.IsZero() {
 		return false
 	}
 	if l.on {
-		return at.Sub(l.since) >= passing
+		return at.Sub(l.since) >= passingTime
 	}
-	return l.off.Sub(l.since) >= passing && at.Sub(l.off) <= movingUp
+	return l.off.Sub(l.since) >= passingTime && at.Sub(l.off) <= moveUpTime
 }
 
 func (l *loop) stuck(at time.Time) bool {
@@ -60,32 +87,32 @@ func (l *loop) stuck(at time.Time) bool {
 	return l.on && at.Sub(l.edge) >= stuckAfter
 }
 
-// trust decides which loops are believed. Where a loop is covered and one
+// trust decides which loops are believed. Where the queue is over a loop and one
 // nearer to the entrance has been free for a while, one of them is broken: the
 // nearer one if it is silent since, else the other, since vehicles still pass
 // over the nearer one.
-func (r *road) trust(at time.Time) {
-	for i := range r.loops {
-		l := &r.loops[i]
+func (ls loops) trust(at time.Time) {
+	for i := range ls {
+		l := &ls[i]
 		l.trusted = !l.stuck(at)
-		for j := range r.loops {
-			near := &r.loops[j]
+		for j := range ls {
+			near := &ls[j]
 			if l.on && l.still >= stuckEntries && near.distance < l.distance && near.still < stuckEntries/2 {
 				l.trusted = false
 			}
 		}
 	}
-	for i := range r.loops {
-		far := &r.loops[i]
-		if !far.trusted || !far.covered(at) || at.Sub(far.since) < travelling {
+	for i := range ls {
+		far := &ls[i]
+		if !far.trusted || !far.queued(at) || at.Sub(far.since) < gapTravelTime {
 			continue
 		}
-		for j := range r.loops {
-			near := &r.loops[j]
-			if near.distance >= far.distance || !near.trusted || near.covered(at) || near.on || at.Sub(near.off) < travelling {
+		for j := range ls {
+			near := &ls[j]
+			if near.distance >= far.distance || !near.trusted || near.queued(at) || near.on || at.Sub(near.off) < gapTravelTime {
 				continue
 			}
-			if near.edge.Sub(far.since) > travelling {
+			if near.edge.Sub(far.since) > gapTravelTime {
 				far.trusted = false
 				break
 			}
@@ -94,19 +121,19 @@ func (r *road) trust(at time.Time) {
 	}
 }
 
-func (r *road) loop(sensor string) int {
-	for i := range r.loops {
-		if r.loops[i].sensor == sensor {
+func (ls loops) index(sensor string) int {
+	for i := range ls {
+		if ls[i].sensor == sensor {
 			return i
 		}
 	}
 	return -1
 }
 
-// silent says that no loop is occupied.
-func (r *road) silent() bool {
-	for i := range r.loops {
-		if r.loops[i].on {
+// free says that no loop is occupied.
+func (ls loops) free() bool {
+	for i := range ls {
+		if ls[i].on {
 			return false
 		}
 	}
@@ -114,14 +141,14 @@ func (r *road) silent() bool {
 }
 
 // presence takes in that a loop became occupied or free.
-func (r *road) presence(i int, at time.Time, on bool) {
-	l := &r.loops[i]
+func (ls loops) presence(i int, at time.Time, on bool) {
+	l := &ls[i]
 	switch {
 	case on && !l.on:
 		if at.Before(l.off) {
 			return // older than what is known
 		}
-		if l.covered(at) {
+		if l.queued(at) {
 			l.gaps++
 		} else {
 			l.since = at
@@ -135,74 +162,49 @@ func (r *road) presence(i int, at time.Time, on bool) {
 	}
 }
 
-// listen asks the loops. States that contradict one lose weight the longer
-// they do.
-func (r *road) listen(at time.Time, s *queueStep) {
-	r.trust(at)
-	for i := range r.loops {
-		l := &r.loops[i]
+// read is what the loops say, two bits each; 0 where one says nothing.
+func (ls loops) read(at time.Time) (readings uint64) {
+	ls.trust(at)
+	for i := range ls {
+		l := &ls[i]
 		switch {
-		case i >= maxLoops || !l.trusted || l.on && !l.covered(at): // it cannot tell, or not yet
-		case l.covered(at):
-			s.heard |= covered << (2 * i)
+		case i >= maxLoops || !l.trusted || l.on && !l.queued(at): // it cannot tell, or not yet
+		case l.queued(at):
+			readings |= loopQueued << (2 * i)
 		default:
-			s.heard |= uncovered << (2 * i)
+			readings |= loopClear << (2 * i)
 		}
 	}
+	return readings
 }
 
-// hear lets a loop talk a belief over, but for the part to keep. What contradicts
-// the loop is lost, which speaks against the arrivals that led to it, but for a
-// part that moves to where the loop says: or a queue that outgrew all that was
-// thought likely would never be found.
-func hear(p []float64, distance int, covered bool, keep, moves float64) {
-	d := min(distance, len(p))
-	wrong, right := p[d:], d-1
-	if covered {
-		// The vehicles that cover it must be there.
-		wrong, right = p[:d], d
-	}
-	var lost float64
-	for q, v := range wrong {
-		lost += v * (1 - keep)
-		wrong[q] = v * keep
-	}
-	if right < len(p) {
-		p[right] += moves * lost
-	}
-}
-
-// blind says that the end of the queue is where no loop sees it.
-func (r *road) blind(at time.Time) bool {
-	for i := range r.loops {
-		if l := &r.loops[i]; l.distance == r.reach {
-			return l.covered(at) || !l.trusted
+// endUnseen says that the end of the queue is where no loop sees it.
+func (ls loops) endUnseen(at time.Time) bool {
+	for i := range ls {
+		if l := &ls[i]; l.distance == ls.reach() {
+			return l.queued(at) || !l.trusted
 		}
 	}
 	return true
 }
 
-// backedUp says that a loop sees people wait for bays, and not for the entrance:
-// they enter as others leave, or nobody sees that they enter.
-func (r *road) backedUp(at time.Time) bool {
-	if r.free[0]+r.free[1] < 0.5 && !r.deaf(at) {
-		return false
-	}
-	for i := range r.loops {
-		if l := &r.loops[i]; l.trusted && l.covered(at) {
-			return true
+// standstill says that a queue is seen in which nothing moves, though it used to:
+// the entrance is shut.
+func (ls loops) standstill(at time.Time, serviceRate float64) bool {
+	long := max(standstillAfter, time.Duration(standstillEntries/serviceRate*float64(time.Minute)))
+	for i := range ls {
+		if l := &ls[i]; l.trusted && l.gaps > 0 && l.queued(at) {
+			return at.Sub(l.edge) > long
 		}
 	}
 	return false
 }
 
-// stands says that a queue is seen in which nothing moves, though it used to:
-// the entrance is shut.
-func (r *road) stands(at time.Time) bool {
-	long := max(standing, time.Duration(standEntries/r.unit*float64(time.Minute)))
-	for i := range r.loops {
-		if l := &r.loops[i]; l.trusted && l.gaps > 0 && l.covered(at) {
-			return at.Sub(l.edge) > long
+// queueSeen says that a loop that is believed sees the queue.
+func (ls loops) queueSeen(at time.Time) bool {
+	for i := range ls {
+		if l := &ls[i]; l.trusted && l.queued(at) {
+			return true
 		}
 	}
 	return false

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/perrondrukte/perrondrukte/perron"
+	"github.com/perrondrukte/perrondrukte/yard"
 )
 
 // An Estimator follows one site. It starts with an empty yard and wants events
@@ -29,12 +30,12 @@ type Estimator struct {
 	live       state // at the newest event
 	// ahead is live carried forward without events to the latest question, so
 	// that asking every few seconds stays cheap.
-	ahead      state
-	aheadValid bool
+	projected      state
+	projectedValid bool
 
 	// recent passages, for a recount that arrives late.
-	recent []passage
-	today  lesson
+	recent  []passage
+	summary daySummary
 }
 
 type passage struct {
@@ -48,18 +49,18 @@ const keepRecent = 30 * time.Minute
 
 // state is all that changes with time.
 type state struct {
-	at      time.Time // zero before the first event
-	heard   time.Time // of the newest event
-	rest    time.Time // next instant at which the yard is known to be empty
-	resting bool      // rest is such an instant, not just when to look again
-	open    bool
-	openTil time.Time // when open must be looked up again
-	closed  time.Time // since when the site is closed; zero while open
+	at        time.Time // zero before the first event
+	lastEvent time.Time // of the newest event
+	restAt    time.Time // next instant at which the yard is known to be empty
+	resting   bool      // rest is such an instant, not just when to ask again
+	open      bool
+	openUntil time.Time // when open must be looked up again
+	closed    time.Time // since when the site is closed; zero while open
 	// recounted is the last recount since the yard was last empty.
 	recounted time.Time
-	yard      yard
+	onSite    onSite
 	road      road
-	balance   balance
+	balance   counterBalance
 }
 
 // New returns an estimator with an empty yard that has learned nothing yet.
@@ -67,11 +68,15 @@ func New(site *perron.Site) *Estimator { return Experience{}.New(site) }
 
 // New returns an estimator with an empty yard that starts from what was
 // learned.
-func (x Experience) New(site *perron.Site) *Estimator {
+func (x Experience) New(site *perron.Site) *Estimator { return x.NewUnder(yard.Usual(), site) }
+
+// NewUnder is New for a yard with other physics than the usual.
+func (x Experience) NewUnder(p yard.Physics, site *perron.Site) *Estimator {
 	e := &Estimator{site: site, experience: x}
-	e.live.yard.init(site, x.prior())
-	e.live.road.init(site, e.live.yard.servicePrior(), x.demand, x.patience())
-	e.live.road.tape = &queueTape{}
+	y := p.Of(site)
+	e.live.onSite.init(y, x.prior())
+	e.live.road = newRoad(site, y, e.live.onSite.servicePrior(), x.demand, x.patienceWeights())
+	e.live.road.trace = &queueTrace{}
 	return e
 }
 
@@ -86,28 +91,28 @@ func (e *Estimator) Observe(ev perron.Event) {
 		if _, ok := e.site.GateOf(ev.Sensor); !ok && len(e.site.Gates) > 0 {
 			return
 		}
-	} else if loop = e.live.road.loop(ev.Sensor); loop < 0 {
+	} else if loop = e.live.road.loops.index(ev.Sensor); loop < 0 {
 		return
 	}
-	e.aheadValid = false
+	e.projectedValid = false
 	e.advance(&e.live, ev.Time)
-	e.live.heard = e.live.at
+	e.live.lastEvent = e.live.at
 	switch at := e.live.at; ev.Kind {
 	case perron.In:
-		full := e.live.yard.fullness()
-		e.live.road.entry(at, full, e.live.yard.exitRate(), e.live.open)
-		e.live.balance.passage(e.live.yard.entry(at), true)
+		full := e.live.onSite.fullness()
+		e.live.road.entry(at, full, e.live.onSite.exitRate(), e.live.open)
+		e.live.balance.passage(e.live.onSite.entry(at), true)
 		e.remember(at, +1)
-		e.study(at)
+		e.recordBelief(at)
 	case perron.Out:
-		e.live.balance.passage(e.live.yard.exit(at), false)
-		e.live.road.exit(at, e.live.yard.fullness(), e.live.open)
+		e.live.balance.passage(e.live.onSite.exit(at), false)
+		e.live.road.exit(at, e.live.onSite.fullness(), e.live.open)
 		e.remember(at, -1)
-		e.study(at)
+		e.recordBelief(at)
 	case perron.On, perron.Off:
 		// Presences keep their own time, even a late one: it may only matter
 		// for how long a loop has been occupied.
-		e.live.road.presence(loop, ev.Time, ev.Kind == perron.On)
+		e.live.road.loops.presence(loop, ev.Time, ev.Kind == perron.On)
 	}
 }
 
@@ -123,7 +128,7 @@ func (e *Estimator) remember(at time.Time, delta int) {
 // Recount takes in that staff counted vehicles on site at that time. A recount
 // that is older than the newest event is carried forward by the passages since.
 func (e *Estimator) Recount(at time.Time, vehicles int) {
-	e.aheadValid = false
+	e.projectedValid = false
 	if e.live.at.Before(at) || e.live.at.IsZero() {
 		e.advance(&e.live, at)
 	}
@@ -134,9 +139,9 @@ func (e *Estimator) Recount(at time.Time, vehicles int) {
 	}
 	if e.live.road.backedUp(e.live.at) {
 		// With people waiting outside, that is what it holds now.
-		e.live.yard.holds = max(0, vehicles)
+		e.live.onSite.capacity = max(0, vehicles)
 	}
-	e.live.yard.recount(max(0, vehicles))
+	e.live.onSite.recount(max(0, vehicles))
 	e.live.recounted = at
 }
 
@@ -144,24 +149,24 @@ func (e *Estimator) Recount(at time.Time, vehicles int) {
 // that a later event depends on. A now before the newest event is answered as
 // of that event.
 func (e *Estimator) Estimate(now time.Time) perron.Estimate {
-	if !e.aheadValid || now.Before(e.ahead.at) {
-		e.ahead.copy(&e.live)
-		e.aheadValid = true
+	if !e.projectedValid || now.Before(e.projected.at) {
+		e.projected.copy(&e.live)
+		e.projectedValid = true
 	}
-	e.advance(&e.ahead, now)
-	s := &e.ahead
+	e.advance(&e.projected, now)
+	s := &e.projected
 	out := perron.Estimate{At: now, Recounted: s.recounted}
-	out.OnSite = s.yard.interval()
-	q := s.road.question(s.at, s.yard.fullness(), s.yard.servicePrior())
+	out.OnSite = s.onSite.interval()
+	q := s.road.answer(s.at, s.onSite.fullness(), s.onSite.servicePrior())
 	out.Queue, out.Wait, out.AtLeast, out.EntryRate = q.queue, q.wait, q.atLeast, q.rate
 	return out
 }
 
 func (s *state) copy(from *state) {
-	yard, road := s.yard, s.road
+	yard, road := s.onSite, s.road
 	*s = *from
-	s.yard, s.road = yard, road
-	s.yard.copy(&from.yard)
+	s.onSite, s.road = yard, road
+	s.onSite.copy(&from.onSite)
 	s.road.copy(&from.road)
 }
 
@@ -174,98 +179,97 @@ const (
 	// turnedAwayAfter is how long after closing time nobody queues any more.
 	turnedAwayAfter = 10 * time.Minute
 	// silence is for how long without any event time is followed step by step.
-	silence = 40 * time.Hour
+	longestSilence = 40 * time.Hour
 	// early is how long before opening time the first may queue.
-	early = 30 * time.Minute
+	earlyMinutes = 30 * time.Minute
 )
 
 // advance lets time pass without events.
 func (e *Estimator) advance(s *state, to time.Time) {
 	if s.at.IsZero() {
 		s.at = to
-		s.rest, s.resting = e.nextRest(to)
+		s.restAt, s.resting = e.nextRest(to)
 		return
 	}
-	if to.Sub(s.at) > silence {
-		s.yard.empty()
+	if to.Sub(s.at) > longestSilence {
+		s.onSite.empty()
 		s.road.empty()
-		s.balance.forget()
+		s.balance.reset()
 		s.recounted = time.Time{}
 		s.at = to.Add(-time.Hour)
-		s.openTil = s.at
-		s.rest, s.resting = e.nextRest(s.at)
+		s.openUntil = s.at
+		s.restAt, s.resting = e.nextRest(s.at)
 	}
 	for s.at.Before(to) {
-		if !s.at.Before(s.openTil) {
-			e.look(s)
+		if !s.at.Before(s.openUntil) {
+			e.lookUpHours(s)
 		}
-		if !s.at.Before(s.rest) {
+		if !s.at.Before(s.restAt) {
 			if s.resting {
-				s.yard.empty()
+				s.onSite.empty()
 				s.road.empty()
-				s.balance.forget()
-				if s.recounted.Before(s.rest) {
+				s.balance.reset()
+				if s.recounted.Before(s.restAt) {
 					s.recounted = time.Time{}
 				}
 			}
-			s.rest, s.resting = e.nextRest(s.at)
+			s.restAt, s.resting = e.nextRest(s.at)
 		}
 		left := to.Sub(s.at)
-		if s.yard.idle() && s.road.silent() {
+		if s.onSite.idle() && s.road.loops.free() {
 			// Nothing happens in an empty yard, and nobody queues before one.
-			if skip := min(left, s.rest.Sub(s.at), s.openTil.Sub(s.at)); skip > slowTick {
+			if skip := min(left, s.restAt.Sub(s.at), s.openUntil.Sub(s.at)); skip > slowTick {
 				if s.open {
 					s.road.empty()
 				}
-				s.balance.forget()
+				s.balance.reset()
 				s.at = s.at.Add(skip)
 				continue
 			}
 		}
 		tick := tick
-		if s.at.Sub(s.heard) > 10*time.Minute {
+		if s.at.Sub(s.lastEvent) > 10*time.Minute {
 			tick = slowTick
 		}
 		dt := min(left, tick)
 		s.at = s.at.Add(dt)
-		s.yard.pass(s.at, dt.Seconds(), !s.closed.IsZero())
-		s.road.pass(s.at, dt.Seconds(), roadView{
-			full: s.yard.fullness(), exits: s.yard.exitRate(),
-			open: s.open, gone: !s.closed.IsZero() && s.at.Sub(s.closed) > turnedAwayAfter && s.openTil.Sub(s.at) > early,
-			prior: s.yard.servicePrior(),
+		s.onSite.elapse(s.at, dt.Seconds(), !s.closed.IsZero())
+		s.road.elapse(s.at, dt.Seconds(), siteView{
+			full: s.onSite.fullness(), exits: s.onSite.exitRate(),
+			open: s.open, closedLong: !s.closed.IsZero() && s.at.Sub(s.closed) > turnedAwayAfter && s.openUntil.Sub(s.at) > earlyMinutes,
 		})
-		s.weigh(dt.Minutes())
+		s.compareCounters(dt.Minutes())
 	}
 }
 
-// weigh judges the counters by the queue.
-func (s *state) weigh(minutes float64) {
-	y := &s.yard
-	s.balance.mix(1-math.Exp(-switchErrors*minutes), &y.errs, &y.prior.errors)
-	if evidence, ok := s.balance.pass(minutes, y.exitRate(), s.open && s.road.backedUp(s.at), y.bays); ok {
-		y.judge(&evidence)
+// compareCounters weighs the hypotheses on the counters by the queue.
+func (s *state) compareCounters(minutes float64) {
+	y := &s.onSite
+	s.balance.switchHypotheses(1-math.Exp(-errorSwitchRate*minutes), &y.errorWeights, &y.prior.errors)
+	if evidence, ok := s.balance.elapse(minutes, y.exitRate(), s.open && s.road.backedUp(s.at), y.bays); ok {
+		y.compare(&evidence)
 	}
 }
 
-// look finds out whether the site is open at s.at, and until when that holds.
-func (e *Estimator) look(s *state) {
+// lookUpHours finds out whether the site is open at s.at, and until when that holds.
+func (e *Estimator) lookUpHours(s *state) {
 	s.closed = time.Time{}
 	if !e.hasHours() {
-		s.open, s.openTil = true, s.at.Add(24*time.Hour)
+		s.open, s.openUntil = true, s.at.Add(24*time.Hour)
 		return
 	}
-	s.open, s.openTil = false, s.at.Add(24*time.Hour)
+	s.open, s.openUntil = false, s.at.Add(24*time.Hour)
 	for _, p := range e.site.Hours.Periods(perron.DateOf(s.at)) {
 		switch {
 		case p.Contains(s.at):
-			s.open, s.openTil, s.closed = true, p.End, time.Time{}
+			s.open, s.openUntil, s.closed = true, p.End, time.Time{}
 			return
 		case !p.End.After(s.at):
 			s.closed = p.End
 		}
 	}
 	if p, ok := e.site.Hours.Next(s.at); ok {
-		s.openTil = p.Start
+		s.openUntil = p.Start
 	}
 }
 
@@ -295,52 +299,4 @@ func (e *Estimator) nextRest(t time.Time) (at time.Time, empty bool) {
 		}
 	}
 	return t.Add(7 * 24 * time.Hour), false
-}
-
-// quantiles of a distribution over 0, 1, 2, …: the median and a range around it
-// that leaves out tail on either side. Each number stands for the stretch half
-// way to its neighbours and belongs to the range when its middle does: to count
-// every number that the range touches would make it too wide by one.
-func quantiles(p []float64, tail float64) perron.Interval {
-	var total float64
-	for _, v := range p {
-		total += v
-	}
-	last := float64(len(p) - 1)
-	low, mid, high := last, last, last
-	var sum float64
-	wants := [3]float64{tail * total, 0.5 * total, (1 - tail) * total}
-	i := 0
-	for n, v := range p {
-		for i < 3 && v > 0 && sum+v >= wants[i] {
-			x := float64(n) - 0.5 + (wants[i]-sum)/v
-			switch i {
-			case 0:
-				low = math.Ceil(x)
-			case 1:
-				mid = float64(n)
-			case 2:
-				high = math.Floor(x)
-			}
-			i++
-		}
-		sum += v
-	}
-	return perron.Interval{Low: math.Max(0, math.Min(low, mid)), Mid: mid, High: math.Max(high, mid)}
-}
-
-// normalise scales p to a sum of 1 and says whether that was possible.
-func normalise(p []float64) bool {
-	var sum float64
-	for _, v := range p {
-		sum += v
-	}
-	if !(sum > 1e-280) || math.IsInf(sum, 0) {
-		return false
-	}
-	f := 1 / sum
-	for i := range p {
-		p[i] *= f
-	}
-	return true
 }

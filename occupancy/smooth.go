@@ -9,7 +9,7 @@ import (
 )
 
 // Smooth says how many vehicles were on site at each of the times of a closed
-// day, knowing the whole of it: what came later tells of before, and at the end
+// day, knowing the whole of it: what came later says something of before, and at the end
 // of the day everyone had left. It is the forward–backward algorithm (Rabiner,
 // Proceedings of the IEEE 77, 1989, section III.A) over the same belief and the
 // same steps as the live estimate. Events, recounts and times are each in order;
@@ -20,11 +20,11 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 	for _, a := range actions {
 		most = max(most, min(a.Vehicles, mostSmoothed))
 	}
-	if most >= e.live.yard.size {
-		e.live.yard.grow(most + 10) // the belief keeps its size on tape
+	if most >= e.live.onSite.size {
+		e.live.onSite.grow(most + 10) // the belief keeps its size in a trace
 	}
-	rec := &tape{}
-	e.live.yard.tape = rec
+	rec := &trace{}
+	e.live.onSite.trace = rec
 	day := perron.NewReplay(bounded{e}, events, actions)
 	var at []int // how many steps there were by each time
 	var forward [][]float64
@@ -32,7 +32,7 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 		day.Until(t)
 		e.advance(&e.live, t)
 		at = append(at, len(rec.steps))
-		forward = append(forward, slices.Clone(e.live.yard.p))
+		forward = append(forward, slices.Clone(e.live.onSite.p))
 	}
 	if len(times) > 0 {
 		last := times[len(times)-1]
@@ -41,7 +41,7 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 			e.advance(&e.live, rest.Add(time.Minute))
 		}
 	}
-	y := &e.live.yard
+	y := &e.live.onSite
 	b := backward{y: y, beta: make([]float64, len(y.p)), spare: make([]float64, len(y.p))}
 	for i := range b.beta {
 		b.beta[i] = 1
@@ -51,7 +51,7 @@ func (x Experience) Smooth(site *perron.Site, events []perron.Event, actions []p
 	n := len(rec.steps)
 	for k := len(times) - 1; k >= 0; k-- {
 		for ; n > at[k]; n-- {
-			b.undo(&rec.steps[n-1])
+			b.reverse(&rec.steps[n-1])
 		}
 		clear(marg)
 		for i, v := range forward[k] {
@@ -81,82 +81,45 @@ func (b bounded) Recount(at time.Time, vehicles int) {
 	b.Estimator.Recount(at, min(vehicles, mostSmoothed))
 }
 
-// A tape keeps the steps that changed a belief, each of which is linear in it.
-type tape struct{ steps []step }
-
-type stepKind uint8
-
-const (
-	passed stepKind = iota
-	judged
-	mixed
-	entered
-	left
-	recounted
-	emptied
-	restarted
-)
-
-// A step is what a change of the belief depended on.
-type step struct {
-	kind     stepKind
-	closed   bool
-	minutes  float64
-	double   float64
-	base     float64
-	born     float64
-	evidence [hypotheses]float64
-	vehicles int
-	exits    [dwells]float64
-}
-
-func (t *tape) add(y *yard, s step) {
-	if t == nil {
-		return
-	}
-	copy(s.exits[:], y.exits)
-	t.steps = append(t.steps, s)
-}
-
 // backward is how likely what came later is, from each state.
 type backward struct {
-	y           *yard
+	y           *onSite
 	beta, spare []float64
 }
 
-// undo takes beta back over a step: it applies the transpose of what the step
+// reverse takes beta back over a step: it applies the transpose of what the step
 // did to the belief, and scales the result.
-func (b *backward) undo(s *step) {
+func (b *backward) reverse(s *step) {
 	y := b.y
 	row := func(v []float64, i, j int) []float64 {
-		k := (i*len(errorRates) + j) * y.size
+		k := (i*len(errorHypothesisTable) + j) * y.size
 		return v[k : k+y.size]
 	}
 	var full []float64
 	switch s.kind {
-	case mixed:
-		b.undoMix(s)
-	case judged:
-		full = y.aboutFull(s.vehicles)
+	case stepSwitch:
+		b.reverseSwitch(s)
+	case stepComparison:
+		full = y.nearCapacity(s.vehicles)
 	}
 	for i := range dwellFactors {
-		for j, e := range errorRates {
+		for j, e := range errorHypothesisTable {
 			v := row(b.beta, i, j)
 			last := len(v) - 1
 			switch s.kind {
-			case judged:
+			case stepComparison:
 				for n := range v {
 					v[n] *= s.evidence[j] * full[n]
 				}
-			case passed:
-				if s.born > 0 && e.deadIn() {
+			case stepTime:
+				if s.born > 0 && e.entriesDead() {
 					for n := range last {
 						v[n] += s.born * (v[n+1] - v[n])
 					}
 				}
 				rate := s.exits[i]
 				if s.closed {
-					rate = max(rate, seenOut)
+					rate = max(rate, closingExitRate)
 				}
 				quiet := math.Exp(-rate * (1 - e.out) * s.minutes)
 				unseen := rate * e.out * s.minutes
@@ -171,14 +134,14 @@ func (b *backward) undo(s *step) {
 					}
 					v[n] = x
 				}
-			case entered:
-				more := (1 - s.double) * e.beside()
+			case stepEntry:
+				more := (1 - s.double) * e.missedPerSeen()
 				one := 1 - s.double - more
-				for n := y.crowded() + 1; n <= last; n++ {
-					v[n] *= overfull
+				for n := y.overfullFrom() + 1; n <= last; n++ {
+					v[n] *= overfullWeight
 				}
 				for n := range v {
-					v[n] *= e.seen()
+					v[n] *= e.seenPart()
 				}
 				for n := range v {
 					x := s.double * v[n]
@@ -194,7 +157,7 @@ func (b *backward) undo(s *step) {
 					v[n] = x
 				}
 				v[last-1] = v[last]
-			case left:
+			case stepExit:
 				rate := s.exits[i] * (1 - e.out)
 				for n := last; n >= 0; n-- {
 					x := s.base * v[n]
@@ -203,7 +166,7 @@ func (b *backward) undo(s *step) {
 					}
 					v[n] = x
 				}
-			case recounted:
+			case stepRecount:
 				var sum float64
 				for n, x := range v {
 					z := float64(n-s.vehicles) / 0.6
@@ -213,13 +176,13 @@ func (b *backward) undo(s *step) {
 					z := float64(n-s.vehicles) / 4
 					v[n] = sum * (0.05 + math.Exp(-z*z/2))
 				}
-			case emptied:
+			case stepEmpty:
 				// Live, the belief is only put to nobody; looking back it is known that
 				// nobody was there.
 				for n := 1; n <= last; n++ {
 					v[n] = v[0] * 1e-3
 				}
-			case restarted:
+			case stepRestart:
 				for n := range v {
 					v[n] = 1
 				}
@@ -237,13 +200,13 @@ func (b *backward) undo(s *step) {
 	}
 }
 
-// undoMix takes beta back over a switch of the hypotheses: over that of the
+// reverseSwitch takes beta back over a switch of the hypotheses: over that of the
 // dwell, which is symmetric, and then over that of the counters.
-func (b *backward) undoMix(s *step) {
+func (b *backward) reverseSwitch(s *step) {
 	y := b.y
-	move := (1 - math.Exp(-switchDwell*s.minutes)) / 2
+	move := (1 - math.Exp(-dwellSwitchRate*s.minutes)) / 2
 	copy(b.spare, b.beta)
-	stride := len(errorRates) * y.size
+	stride := len(errorHypothesisTable) * y.size
 	for i := range dwellFactors {
 		here := b.beta[i*stride : (i+1)*stride]
 		for _, o := range []int{i - 1, i + 1} {
@@ -256,7 +219,7 @@ func (b *backward) undoMix(s *step) {
 			}
 		}
 	}
-	toPrior := 1 - math.Exp(-switchErrors*s.minutes)
+	toPrior := 1 - math.Exp(-errorSwitchRate*s.minutes)
 	mean := make([]float64, y.size)
 	for i := range dwellFactors {
 		clear(mean)

@@ -1,6 +1,10 @@
 package occupancy
 
-import "math"
+import (
+	"math"
+
+	"github.com/perrondrukte/perrondrukte/yard"
+)
 
 // vacancies is a belief on how many bays are free for the queue to move into:
 // 0, 1, 2, …, the last standing for many. Before a full yard one vehicle out is
@@ -12,37 +16,37 @@ type vacancies [7]float64
 const (
 	many = len(vacancies{}) - 1
 
-	unseenOut = 0.05 // of the exits
-	unseenIn  = 0.03 // of the entries
-	squeezed  = 0.10 // entries an exit that come although no bay is free
-	forgets   = 40.0 // minutes after which the belief on the yard counts again
+	unseenOut     = 0.05 // of the exits
+	unseenIn      = 0.03 // of the entries
+	fullEntryPart = 0.10 // entries an exit that come although no bay is free
+	vacancyMemory = 40.0 // minutes after which the belief on the yard counts again
 )
 
-// fresh is the belief without any event: none free in a yard that is full.
-func (v *vacancies) fresh(full float64) {
+// reset is the belief without any event: none free in a yard that is full.
+func (v *vacancies) reset(full float64) {
 	*v = vacancies{}
 	v[0], v[many] = full, 1-full
 }
 
-// pace is the rate, a minute, at which vehicles of a queue enter when so many
+// entryPace is the rate, per minute, at which vehicles of a queue enter when so many
 // bays are free.
-func pace(free int, lanes, exits float64) float64 {
+func entryPace(free int, exits float64, y *yard.Yard) float64 {
 	if free == 0 {
-		return squeezed*exits + 0.01
+		return fullEntryPart*exits + 0.01
 	}
-	return math.Min(float64(free), lanes) * 60 / entrance
+	return math.Min(float64(free), y.Lanes) * y.LaneRate
 }
 
-// pass lets minutes pass in which nobody is seen to enter, and returns the
+// elapse lets minutes pass in which nobody is seen to enter, and returns the
 // likelihood of that.
-func (v *vacancies) pass(minutes, full, exits, lanes float64) float64 {
+func (v *vacancies) elapse(minutes, full, exits float64, y *yard.Yard) float64 {
 	var likely float64
 	for free := range v {
-		v[free] *= math.Exp(-pace(free, lanes, exits) * minutes)
+		v[free] *= math.Exp(-entryPace(free, exits, y) * minutes)
 		likely += v[free]
 	}
 	if !(likely > 1e-200) {
-		v.fresh(full)
+		v.reset(full)
 		return likely
 	}
 	out := 1 - math.Exp(-unseenOut*exits*minutes)
@@ -51,11 +55,11 @@ func (v *vacancies) pass(minutes, full, exits, lanes float64) float64 {
 	}
 	v[0] -= out * v[0]
 	for free := 1; free < many; free++ {
-		in := (1 - math.Exp(-unseenIn*pace(free, lanes, exits)*minutes)) * v[free]
+		in := (1 - math.Exp(-unseenIn*entryPace(free, exits, y)*minutes)) * v[free]
 		v[free] -= in
 		v[free-1] += in
 	}
-	v.towards(1-math.Exp(-minutes/forgets), full)
+	v.pullTowards(1-math.Exp(-minutes/vacancyMemory), full)
 	return likely
 }
 
@@ -69,11 +73,11 @@ func (v *vacancies) exit() {
 }
 
 // entry takes in that a vehicle entered, and returns the likelihood of that as
-// a rate a minute.
-func (v *vacancies) entry(full, exits, lanes float64) float64 {
+// a rate per minute.
+func (v *vacancies) entry(full, exits float64, y *yard.Yard) float64 {
 	var rate float64
 	for free := range v {
-		v[free] *= pace(free, lanes, exits)
+		v[free] *= entryPace(free, exits, y)
 		rate += v[free]
 	}
 	v[0] += v[1]
@@ -82,15 +86,15 @@ func (v *vacancies) entry(full, exits, lanes float64) float64 {
 	}
 	v[many-1] = 0
 	if !(rate > 1e-200) {
-		v.fresh(full)
+		v.reset(full)
 		return rate
 	}
-	v.towards(0, full)
+	v.pullTowards(0, full)
 	return rate
 }
 
-// towards moves the belief to the fresh one and scales it to a sum of 1.
-func (v *vacancies) towards(step, full float64) {
+// pullTowards moves the belief to that of reset and scales it to a sum of 1.
+func (v *vacancies) pullTowards(step, full float64) {
 	var sum float64
 	for _, p := range v {
 		sum += p

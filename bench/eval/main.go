@@ -1,6 +1,7 @@
 // Command eval scores the estimates and the forecasts and prints every figure
-// beside its target. It is run by `make eval`; docs/forecasting.md is written
-// from what it prints.
+// beside its target. It is run by `make eval`; docs/forecasting-measured.md is
+// written from what it prints. `make score` runs a few parts of it, and fails when
+// one gets worse.
 //
 // The recordings are not part of the repository. They are read from the folder
 // shared beside it; a part whose data is absent says so and is left out.
@@ -48,7 +49,7 @@ func run(args []string, out io.Writer) error {
 		name string
 		run  func() error
 	}{
-		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"warnings", e.warnings}, {"worse", e.worse}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"crowd", e.crowd}, {"outside", e.outside}, {"beginning", e.beginning}, {"speed", e.speed},
+		{"drift", e.drift}, {"calit2", e.calit2}, {"yards", e.yards}, {"warnings", e.warnings}, {"worse", e.worse}, {"bench", e.bench}, {"parts", e.parts}, {"ahead", e.ahead}, {"crowd", e.crowd}, {"outside", e.outside}, {"beginning", e.beginning}, {"speed", e.speed}, {"limits", e.limits},
 	}
 	var names []string
 	for _, p := range parts {
@@ -60,6 +61,7 @@ func run(args []string, out io.Writer) error {
 	flags.IntVar(&e.weeks, "weeks", 8, "Saturdays a simulated yard")
 	flags.IntVar(&e.past, "past", 14, "closed days that the simulated yards have learned from; 0 leaves that out")
 	flags.BoolVar(&e.hidden, "hidden", false, "do not tell the estimator the opening hours and the road of the simulated yards")
+	strict := flags.Bool("strict", false, "fail when a target is missed and, with CI set, when the data of a part is absent")
 	only := flags.String("only", strings.Join(names, ","), "which parts to run")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -87,6 +89,12 @@ func run(args []string, out io.Writer) error {
 	}
 	for _, a := range e.absent {
 		fmt.Fprintln(e.out, "  absent:", a)
+	}
+	switch {
+	case *strict && e.missed > 0:
+		return fmt.Errorf("%d targets missed", e.missed)
+	case *strict && len(e.absent) > 0 && os.Getenv("CI") != "":
+		return fmt.Errorf("the data of %s is absent", strings.Join(e.absent, ", "))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type yardCase struct {
 }
 
 var yardCases = []yardCase{
-	// Those of the tests and of docs/forecasting.md.
+	// Those of docs/forecasting-measured.md; limits.go has limits for them.
 	{"poort", 24, 1, 14, []int{4, 12, 25, 40}, 0, simulate.Faults{MissIn: 0.01, MissOut: 0.02, Double: 0.005}, 0},
 	{"few loops", 24, 1, 14, []int{6}, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 0},
 	{"no loops", 24, 1, 14, nil, 0, simulate.Faults{MissIn: 0.02, MissOut: 0.05, Double: 0.01}, 0},

@@ -5,29 +5,47 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"github.com/perrondrukte/perrondrukte/perron"
 )
 
 // tail is the part of the past errors that lies beyond either end of the
 // interval, and fewDays how many days fewer than there are they count for: the
 // next day is one more that can be unlike all of them.
 const (
-	tail    = 0.096
-	fewDays = 1.5
+	tailPart    = 0.096
+	missingDays = 1.5
 )
 
-// learnErrors sorts the standardised errors of the samples by the size of the
-// mean and keeps their quantiles. h is the information of the regression.
-func (f *fit) learnErrors(s *series, samples []sample, h *[features][features]float64) {
+// intervals are the quantiles of errors, by the size of what is expected.
+type intervals struct {
+	bins  []float64    // upper limits of the mean
+	quant [][3]float64 // 10 %, 50 % and 90 % of standardised errors, by bin
+	scale []float64    // of the error by slot of the day, relative; nil for 1
+}
+
+// defaultIntervals are as wide as experience elsewhere says.
+func defaultIntervals() intervals {
+	return intervals{bins: []float64{math.Inf(1)}, quant: [][3]float64{{-1.25, -0.05, 1.3}}}
+}
+
+// normalIntervals are those of a normal distribution.
+func normalIntervals() intervals {
+	return intervals{bins: []float64{math.Inf(1)}, quant: [][3]float64{{-q90, 0, q90}}}
+}
+
+// newIntervals sorts the standardised errors of samples by the size of their
+// means and keeps their quantiles. sd is the deviation of a count with a mean.
+func newIntervals(s *series, samples []sample, means []float64, sd func(float64) float64) (f intervals) {
 	type residual struct{ m, e, w float64 }
 	all := make([]residual, len(samples))
-	means := f.unseen(s, samples, h)
 	width := make([]float64, s.perDay)
 	count := make([]float64, s.perDay)
 	var total, totalW, dayW, dayW2 float64
 	for i := range samples {
 		sm := &samples[i]
 		m := means[i]
-		all[i] = residual{m, (sm.y - m) / f.sd(m), sm.w}
+		all[i] = residual{m, (sm.y - m) / sd(m), sm.w}
 		a := math.Min(4, math.Abs(all[i].e))
 		width[sm.slot] += sm.w * a
 		count[sm.slot] += sm.w
@@ -59,7 +77,7 @@ func (f *fit) learnErrors(s *series, samples []sample, h *[features][features]fl
 		parts = 1
 	}
 	days := dayW * dayW / dayW2
-	out := tail * days / (days + fewDays)
+	out := tailPart * days / (days + missingDays)
 	for i := range parts {
 		part := all[i*len(all)/parts : (i+1)*len(all)/parts]
 		f.bins = append(f.bins, part[len(part)-1].m)
@@ -79,53 +97,12 @@ func (f *fit) learnErrors(s *series, samples []sample, h *[features][features]fl
 		}
 		f.quant = append(f.quant, q)
 	}
+	return f
 }
 
-// unseen are the means of the samples by a regression that has not seen their
-// day, to first order (a step of Newton's method away from what that day says),
-// so that its errors are as large as those of a day to come.
-func (f *fit) unseen(s *series, samples []sample, h *[features][features]float64) []float64 {
-	out := make([]float64, len(samples))
-	for i := range samples {
-		out[i] = f.mean(&samples[i])
-	}
-	if s.without.has(PartFit) {
-		return out
-	}
-	for from, to := 0, 0; from < len(samples); from = to {
-		var g [features]float64
-		for to = from; to < len(samples) && samples[to].day == samples[from].day; to++ {
-			sm, m := &samples[to], out[to]
-			e := sm.w * f.cut(sm.y-m, m) / (1 + f.phi*m)
-			for a := range features {
-				g[a] += e * sm.f[a]
-			}
-		}
-		step, ok := solve(h, &g)
-		if !ok {
-			break
-		}
-		for i := from; i < to; i++ {
-			var sum float64
-			for a, v := range samples[i].f {
-				sum += step[a] * v
-			}
-			out[i] *= math.Exp(-faith * math.Max(-0.5, math.Min(0.5, sum)))
-		}
-	}
-	return out
-}
-
-// plain is a fit without data: errors as wide as experience elsewhere says.
-func (f *fit) plain() {
-	f.bins, f.quant, f.scale = []float64{math.Inf(1)}, [][3]float64{{-1.25, -0.05, 1.3}}, nil
-}
-
-// sd is the standard deviation of a count with this mean.
-func (f *fit) sd(mean float64) float64 { return math.Sqrt(mean + f.phi*mean*mean + 0.1) }
-
-// quantiles are the 10 %, 50 % and 90 % points of a count with this mean.
-func (f *fit) quantiles(mean float64, slot int) (low, mid, high float64) {
+// quantiles are the 10 %, 50 % and 90 % points of a count with this mean and
+// standard deviation.
+func (f *intervals) quantiles(mean, sd float64, slot int) (v perron.Interval) {
 	// Between the middles of two bins the quantiles are interpolated.
 	i := sort.SearchFloat64s(f.bins, mean)
 	i = min(i, len(f.bins)-1)
@@ -134,9 +111,9 @@ func (f *fit) quantiles(mean float64, slot int) (low, mid, high float64) {
 	if f.scale != nil {
 		scale = f.scale[slot]
 	}
-	sd := f.sd(mean) * scale
-	low = math.Max(0, mean+q[0]*sd)
-	mid = math.Max(low, mean+q[1]*sd)
-	high = math.Max(mid, mean+q[2]*sd)
-	return low, mid, high
+	sd *= scale
+	v.Low = math.Max(0, mean+q[0]*sd)
+	v.Mid = math.Max(v.Low, mean+q[1]*sd)
+	v.High = math.Max(v.Mid, mean+q[2]*sd)
+	return v
 }

@@ -8,18 +8,18 @@ import "math"
 // not.
 
 const (
-	around    = 2   // weeks before and after a day that it is compared with
-	unusual   = 3.5 // robust standard deviations from which a day counts for less
-	leastDays = 10  // of which something is known, to judge any
+	weeksAround = 2   // weeks before and after a day that it is compared with
+	unusual     = 3.5 // robust standard deviations from which a day counts for less
+	leastDays   = 10  // of which something is known, to judge any
 )
 
 // size is the logarithm of the mean count of a day that is over, NaN where
 // too little is known of it.
-func (s *series) size(day int) float64 {
-	if s.sizes == nil {
-		s.sizes = make([]float64, s.days)
+func (s *series) logSize(day int) float64 {
+	if s.logSizes == nil {
+		s.logSizes = make([]float64, s.days)
 	}
-	if v := s.sizes[day]; v != 0 {
+	if v := s.logSizes[day]; v != 0 {
 		return v
 	}
 	var sum, n float64
@@ -32,31 +32,31 @@ func (s *series) size(day int) float64 {
 	if n > 0 && 2*n >= float64(s.first[day+1]-s.first[day]) {
 		v = math.Log((sum + 5) / n)
 	}
-	s.sizes[day] = v
+	s.logSizes[day] = v
 	return v
 }
 
 // trust is what each of the days from … last counts for in a profile, at
 // most 1. It is kept, since profiles of other kinds of day ask the same.
-func (s *series) trust(from, last int) []float64 {
-	if v, ok := s.trusts[last]; ok {
+func (s *series) dayWeights(from, last int) []float64 {
+	if v, ok := s.weights[last]; ok {
 		return v
 	}
-	if s.trusts == nil {
-		s.trusts = map[int][]float64{}
+	if s.weights == nil {
+		s.weights = map[int][]float64{}
 	}
-	v := s.trustOf(from, last)
-	s.trusts[last] = v
+	v := s.findDayWeights(from, last)
+	s.weights[last] = v
 	return v
 }
 
-func (s *series) trustOf(from, last int) []float64 {
+func (s *series) findDayWeights(from, last int) []float64 {
 	out := make([]float64, max(0, last-from+1))
 	off := make([]float64, len(out)) // from the median of the kind
 	byKind := map[int][]float64{}
 	for i := range out {
 		out[i] = 1
-		off[i] = s.size(from + i)
+		off[i] = s.logSize(from + i)
 		if !math.IsNaN(off[i]) {
 			byKind[s.kind[from+i]] = append(byKind[s.kind[from+i]], off[i])
 		}
@@ -76,7 +76,7 @@ func (s *series) trustOf(from, last int) []float64 {
 	var near, all []float64
 	for i, v := range off {
 		near = near[:0]
-		for _, u := range off[max(0, i-around*s.week):min(len(off), i+around*s.week+1)] {
+		for _, u := range off[max(0, i-weeksAround*s.week):min(len(off), i+weeksAround*s.week+1)] {
 			if !math.IsNaN(u) {
 				near = append(near, u)
 			}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package occupancy_test
-
-const underRace = false
