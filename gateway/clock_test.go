@@ -74,7 +74,7 @@ func (d *device) pass(t *testing.T, g *running, n int) {
 }
 
 func (d *device) gateway(t *testing.T, dir, boot string, link *fakeLink, wait time.Duration) *running {
-	return runGateway(t, Config{DataDir: dir, Source: d, Link: link, ReadClock: d.read, Boot: boot, ClockWait: wait})
+	return runGateway(t, Config{DataDir: dir, Source: d, Link: link, ReadClock: d.read, Boot: boot, ClockWait: wait, AckTimeout: 200 * time.Millisecond})
 }
 
 func (l *fakeLink) events() (out []perron.Event) {
@@ -85,6 +85,7 @@ func (l *fakeLink) events() (out []perron.Event) {
 // A device that starts in 1970 and is set by hours, twice, before its clock is
 // synchronised: every passage is sent with its right time, in order, once.
 func TestUnsureStampsAreCorrected(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	link := &fakeLink{t: t}
 	d := newDevice(time.Unix(60, 0).Sub(start))
@@ -116,6 +117,7 @@ func TestUnsureStampsAreCorrected(t *testing.T) {
 // what a boot left that never was comes flagged, at once, and as right as can
 // be: not before what was seen in the boot before.
 func TestUnsureStampsAreFlagged(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	link := &fakeLink{t: t}
 	d := newDevice(0)
@@ -183,6 +185,7 @@ func TestUnsureStampsAreFlagged(t *testing.T) {
 // is reached at last they are placed before the boot in which it was, each boot
 // before the next, and flagged.
 func TestTimelessStampsArePlaced(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	link := &fakeLink{t: t}
 	d := newDevice(0)

@@ -201,6 +201,7 @@ func feed(total int) sourceFunc {
 
 // Whatever happens on the way, every event arrives once and in order.
 func TestEveryEventOnce(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	const total = 60_000
 	r := rand.New(rand.NewPCG(1, 2))
 	link := &fakeLink{t: t}
@@ -266,6 +267,7 @@ func TestSilentCollector(t *testing.T) {
 
 // Events that were dropped for want of room are told as lost, and no other.
 func TestDroppedEvents(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	link := &fakeLink{t: t, offline: true}
 	const total = 60_000
 	g := runGateway(t, Config{
@@ -331,6 +333,7 @@ func TestContinuesAfterRestart(t *testing.T) {
 
 // Edges become events with the time of the edge, on any clock.
 func TestEdgesOnAShiftedClock(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	link := &fakeLink{t: t}
 	shift := time.Until(start)
 	now := func() time.Time { return time.Now().Add(shift) }

@@ -46,6 +46,7 @@ func (s *sentTimes) len() int {
 // known of the clock meanwhile: the collector may have stored it half, in a
 // store without transactions, and another time would be another event there.
 func TestWhatWasSentStays(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	link := &fakeLink{t: t}
 	sent := sentTimes{times: make(map[uint64]map[perron.Event]bool)}
