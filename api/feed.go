@@ -129,7 +129,7 @@ func (f *feed) flush(clock time.Time) (next time.Duration, err error) {
 			}
 			seen.dirty = false
 			now := f.live.now()
-			err = errors.Join(err, v.tell(s.ID, seen, now, clock), v.tellLater(s.ID, seen, now, clock))
+			err = errors.Join(err, v.tell(s.ID, seen, now, clock), v.tellFallback(s.ID, seen, now, clock))
 		}
 	}
 	return next, err

@@ -50,7 +50,7 @@ func (h handlers) ListSites(ctx context.Context, r openapi.ListSitesRequestObjec
 		lat, long := coordinates(s)
 		site := openapi.Site{
 			Id: s.ID, Name: s.Name, Address: s.Address, Latitude: lat, Longitude: long,
-			Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Said: h.said(lang, s, now),
+			Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Statement: h.said(lang, s, now),
 		}
 		out.Sites = append(out.Sites, site)
 		site.State.AgeSeconds = coarse(site.State.AgeSeconds)
@@ -73,7 +73,7 @@ func (h handlers) GetSite(ctx context.Context, r openapi.GetSiteRequestObject) (
 	lat, long := coordinates(s)
 	out := openapi.GetSite200JSONResponse{
 		At: *instant(now), Id: s.ID, Name: s.Name, Address: s.Address, Latitude: lat, Longitude: long,
-		Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Said: h.said(lang, s, now), Opening: opening(s, now),
+		Bays: s.Bays, Lanes: s.Lanes, Gates: gates(s), State: h.state(s, now), Statement: h.said(lang, s, now), Opening: opening(s, now),
 	}
 	if len(s.Materials) > 0 {
 		out.Materials = &s.Materials
@@ -115,7 +115,7 @@ func noLanguage(tag string) error {
 }
 
 // said is what is said of a site in a language, nil without one.
-func (h handlers) said(l *words.Language, s *perron.Site, now time.Time) *words.SiteSaid {
+func (h handlers) said(l *words.Language, s *perron.Site, now time.Time) *words.SiteStatement {
 	if l == nil {
 		return nil
 	}

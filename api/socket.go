@@ -70,7 +70,7 @@ type frame struct {
 	prepared *websocket.PreparedMessage
 }
 
-// prepare makes a LiveMessage or a SaidMessage ready. Its texts stand in no HTML,
+// prepare makes a LiveMessage or a StatementMessage ready. Its texts stand in no HTML,
 // so that a < needs no escape.
 func prepare(m any) (*frame, error) {
 	var out bytes.Buffer

@@ -41,31 +41,31 @@ type view struct {
 	// of these and not of the newest states: a change that is held back and then
 	// taken back is never told, and a snapshot must not have shown it.
 	toldMu sync.Mutex
-	told   map[string]telling
+	told   map[string]content
 }
 
 // A viewed is what the feed remembers of a site; only its goroutine's.
 type viewed struct {
-	core  []byte // what was last told, without what moves by itself
-	fresh time.Time
-	level perron.Level
-	stale string // the headline for when it has grown old, as last told
-	later []byte
-	sent  time.Time // by the process's clock
-	laid  time.Time // when later was last looked at, by the process's clock
-	dirty bool
+	core     []byte // what was last told, without what moves by itself
+	fresh    time.Time
+	level    perron.Level
+	stale    string // the headline for when it has grown old, as last told
+	fallback []byte
+	sent     time.Time // by the process's clock
+	laid     time.Time // when fallback was last looked at, by the process's clock
+	dirty    bool
 }
 
-// A telling is what one kind of viewer is told of a site: one of the two is set.
-type telling struct {
-	state *openapi.State
-	said  *words.SiteSaid
+// A content is what one kind of viewer is told of a site: one of the two is set.
+type content struct {
+	state     *openapi.State
+	statement *words.SiteStatement
 }
 
 func newView(live *Live, to words.Audience, lang *words.Language, gap time.Duration) *view {
 	v := &view{
 		name: "public", hub: hub.New[*frame](hubMemory), gap: gap, freshen: 30 * time.Second,
-		live: live, to: to, lang: lang, sites: make(map[string]*viewed), told: make(map[string]telling),
+		live: live, to: to, lang: lang, sites: make(map[string]*viewed), told: make(map[string]content),
 	}
 	if to == words.ToStaff {
 		v.name, v.gap, v.freshen = "staff", 2*gap, 5*time.Second
@@ -103,104 +103,108 @@ func (v *view) awake(clock time.Time) bool {
 }
 
 // render is what is to be told of a site at now.
-func (v *view) render(site string, now time.Time) telling {
+func (v *view) render(site string, now time.Time) content {
 	b, s := v.live.busyness(site, now)
 	if v.lang != nil {
-		said := words.SiteSaid{ID: site, Said: v.lang.Say(s, &b, now, v.to)}
-		return telling{said: &said}
+		statement := words.SiteStatement{ID: site, Statement: v.lang.Say(s, &b, now, v.to)}
+		return content{statement: &statement}
 	}
 	st := publicState(b, now)
 	if v.to == words.ToStaff {
 		st = staffState(b, v.live.Gateways(site), now)
 	}
-	return telling{state: &st}
+	return content{state: &st}
 }
 
-// later is what is to be said of a site when nothing more is heard.
-func (v *view) later(site string, now time.Time) words.Later {
+// fallback is what is to be said of a site when nothing more is heard.
+func (v *view) fallback(site string, now time.Time) words.Fallback {
 	b, s := v.live.busyness(site, now)
-	return v.lang.Later(s, &b, now, v.to)
+	return v.lang.Fallback(s, &b, now, v.to)
 }
 
 // tell publishes what is to be told of a site if it is something new.
 func (v *view) tell(site string, seen *viewed, now, clock time.Time) error {
-	t := v.render(site, now)
-	core, fresh, err := t.core()
+	c := v.render(site, now)
+	core, fresh, err := c.core()
 	if err != nil {
 		return fmt.Errorf("encode state of %s: %w", site, err)
 	}
 	moved := fresh.Sub(seen.fresh)
-	if bytes.Equal(core, seen.core) && moved < v.freshen && moved > -v.freshen {
+	changed := !bytes.Equal(core, seen.core)
+	if !changed && moved < v.freshen && moved > -v.freshen {
 		return nil
 	}
 	// Before it is published, so that whoever joins in between hears it twice
 	// rather than never.
 	v.toldMu.Lock()
-	if old := v.told[site]; t.said != nil && old.said != nil {
-		t.said.Later = old.said.Later
+	if old := v.told[site]; c.statement != nil && old.statement != nil {
+		c.statement.Fallback = old.statement.Fallback
 	}
-	v.told[site] = t
+	v.told[site] = c
 	v.toldMu.Unlock()
-	err = v.hub.Publish(hub.Key{Site: site, Kind: "state"}, func(seq uint64) (*frame, error) {
-		return prepare(t.message(seq, now, seen.level))
-	})
-	seen.core, seen.fresh, seen.sent, seen.level = core, fresh, clock, t.level()
-	return errors.Join(err, v.tellStale(t, seen, now))
+	before := seen.level
+	seen.core, seen.fresh, seen.sent, seen.level = core, fresh, clock, c.level()
+	if changed || c.statement == nil {
+		err = v.hub.Publish(hub.Key{Site: site, Kind: "state"}, func(seq uint64) (*frame, error) {
+			return prepare(c.message(seq, now, before))
+		})
+	}
+	return errors.Join(err, v.tellFreshness(c, seen, changed, now))
 }
 
-// tellStale publishes the headline for when what was told has grown old. It
-// names the minute of the measurement, and so is told once a minute and not
-// with every change.
-func (v *view) tellStale(t telling, seen *viewed, now time.Time) error {
-	if t.said == nil || t.said.StaleHeadline == "" || t.said.StaleHeadline == seen.stale {
+// tellFreshness publishes the part of a statement that moves on by itself: in
+// place of the statement when nothing else has changed, and after it when the
+// minute of the measurement has, which a statement does not name.
+func (v *view) tellFreshness(c content, seen *viewed, changed bool, now time.Time) error {
+	if c.statement == nil || changed && (c.statement.StaleHeadline == "" || c.statement.StaleHeadline == seen.stale) {
 		return nil
 	}
-	seen.stale = t.said.StaleHeadline
-	return v.hub.Publish(hub.Key{Site: t.said.ID, Kind: "stale"}, func(seq uint64) (*frame, error) {
-		return prepare(openapi.SaidMessage{Seq: int64(seq), Type: "stale", At: *instant(now), Site: words.SiteStale{ID: t.said.ID, Headline: seen.stale}})
+	seen.stale = c.statement.StaleHeadline
+	return v.hub.Publish(hub.Key{Site: c.statement.ID, Kind: "fresh"}, func(seq uint64) (*frame, error) {
+		return prepare(openapi.StatementMessage{Seq: int64(seq), Type: "fresh", At: *instant(now), Site: c.statement.Freshness()})
 	})
 }
 
-// tellLater publishes what is to be said later if that has changed. It is
+// tellFallback publishes the fallback of a site if that has changed. It is
 // looked at once in a while only: it matters minutes from now.
-func (v *view) tellLater(site string, seen *viewed, now, clock time.Time) error {
+func (v *view) tellFallback(site string, seen *viewed, now, clock time.Time) error {
 	if v.lang == nil || clock.Sub(seen.laid) < reviewEvery {
 		return nil
 	}
 	seen.laid = clock
-	later := v.later(site, now)
-	text, err := json.Marshal(later)
+	fallback := v.fallback(site, now)
+	text, err := json.Marshal(fallback)
 	if err != nil {
-		return fmt.Errorf("encode what is said later of %s: %w", site, err)
+		return fmt.Errorf("encode the fallback of %s: %w", site, err)
 	}
-	if bytes.Equal(text, seen.later) {
+	if bytes.Equal(text, seen.fallback) {
 		return nil
 	}
-	seen.later = text
+	seen.fallback = text
 	v.toldMu.Lock()
-	if t := v.told[site]; t.said != nil {
-		said := *t.said // what was told is shared
-		said.Later = &later
-		v.told[site] = telling{said: &said}
+	if t := v.told[site]; t.statement != nil {
+		statement := *t.statement // what was told is shared
+		statement.Fallback = &fallback
+		v.told[site] = content{statement: &statement}
 	}
 	v.toldMu.Unlock()
-	return v.hub.Publish(hub.Key{Site: site, Kind: "later"}, func(seq uint64) (*frame, error) {
-		return prepare(openapi.SaidMessage{Seq: int64(seq), Type: "later", At: *instant(now), Site: words.SiteLater{ID: site, Later: later}})
+	return v.hub.Publish(hub.Key{Site: site, Kind: "fallback"}, func(seq uint64) (*frame, error) {
+		return prepare(openapi.StatementMessage{Seq: int64(seq), Type: "fallback", At: *instant(now), Site: words.SiteFallback{ID: site, Fallback: fallback}})
 	})
 }
 
-// core is the part of a telling whose change is worth a message, and how fresh
+// core is the part of a content whose change is worth a message, and how fresh
 // the rest is: ages and measurements move on by themselves, and so do the
 // counters of gateways.
-func (t telling) core() (core []byte, fresh time.Time, err error) {
-	if t.said != nil {
-		said := t.said.Said
-		fresh = said.MeasuredAt
-		if !said.StaleAt.IsZero() {
-			fresh = said.StaleAt
+func (t content) core() (core []byte, fresh time.Time, err error) {
+	if t.statement != nil {
+		statement := t.statement.Statement
+		fresh = statement.MeasuredAt
+		if !statement.StaleAt.IsZero() {
+			fresh = statement.StaleAt
 		}
-		said.MeasuredAt, said.StaleAt, said.StaleHeadline = time.Time{}, time.Time{}, ""
-		core, err = json.Marshal(said)
+		statement.MeasuredAt, statement.StaleAt, statement.StaleHeadline = time.Time{}, time.Time{}, ""
+		core, err = json.Marshal(statement)
 		return core, fresh, err
 	}
 	st := *t.state
@@ -220,25 +224,25 @@ func (t telling) core() (core []byte, fresh time.Time, err error) {
 	return core, fresh, err
 }
 
-func (t telling) level() perron.Level {
-	if t.said != nil {
-		return t.said.Level
+func (t content) level() perron.Level {
+	if t.statement != nil {
+		return t.statement.Level
 	}
 	return t.state.Level
 }
 
 // message is the message of a change. before is the level that was told last:
 // what is said aloud is for a change of level.
-func (t telling) message(seq uint64, now time.Time, before perron.Level) any {
-	if t.said == nil {
+func (t content) message(seq uint64, now time.Time, before perron.Level) any {
+	if t.statement == nil {
 		return openapi.LiveMessage{Seq: int64(seq), Type: "state", At: *instant(now), Site: *t.state}
 	}
-	said := *t.said
-	said.Later, said.StaleHeadline = nil, "" // they have messages of their own
-	if said.Level == before {
-		said.Aloud = ""
+	statement := *t.statement
+	statement.Fallback, statement.StaleHeadline = nil, "" // they have messages of their own
+	if statement.Level == before {
+		statement.Aloud = ""
 	}
-	return openapi.SaidMessage{Seq: int64(seq), Type: "said", At: *instant(now), Site: said}
+	return openapi.StatementMessage{Seq: int64(seq), Type: "statement", At: *instant(now), Site: statement}
 }
 
 // announce tells that there is a new forecast.
@@ -253,14 +257,14 @@ func (v *view) beat(seq uint64, now time.Time) any {
 	if v.lang == nil {
 		return openapi.LiveMessage{Seq: int64(seq), Type: "heartbeat", At: *instant(now), Run: v.hub.Run()}
 	}
-	return openapi.SaidMessage{Seq: int64(seq), Type: "heartbeat", At: *instant(now), Run: v.hub.Run(), AsOf: v.lang.AsOf(now)}
+	return openapi.StatementMessage{Seq: int64(seq), Type: "heartbeat", At: *instant(now), Run: v.hub.Run(), AsOf: v.lang.AsOf(now)}
 }
 
 // snapshot is what a viewer is told first. seq is the hub's number when the
 // viewer joined.
 func (v *view) snapshot(sites []string, seq uint64, now time.Time) any {
 	states := openapi.LiveMessage{Seq: int64(seq), Type: "snapshot", At: *instant(now), Run: v.hub.Run()}
-	said := openapi.SaidMessage{Seq: int64(seq), Type: "snapshot", At: *instant(now), Run: v.hub.Run()}
+	statement := openapi.StatementMessage{Seq: int64(seq), Type: "snapshot", At: *instant(now), Run: v.hub.Run()}
 	v.toldMu.Lock()
 	defer v.toldMu.Unlock()
 	for _, id := range sites {
@@ -268,13 +272,13 @@ func (v *view) snapshot(sites []string, seq uint64, now time.Time) any {
 		if !ok {
 			t = v.render(id, now)
 		}
-		if t.said != nil {
-			one := *t.said
-			if one.Later == nil {
-				later := v.later(id, now)
-				one.Later = &later
+		if t.statement != nil {
+			one := *t.statement
+			if one.Fallback == nil {
+				fallback := v.fallback(id, now)
+				one.Fallback = &fallback
 			}
-			said.Sites = append(said.Sites, one)
+			statement.Sites = append(statement.Sites, one)
 			continue
 		}
 		st := *t.state
@@ -282,8 +286,8 @@ func (v *view) snapshot(sites []string, seq uint64, now time.Time) any {
 		states.Sites = append(states.Sites, st)
 	}
 	if v.lang != nil {
-		said.AsOf = v.lang.AsOf(now)
-		return said
+		statement.AsOf = v.lang.AsOf(now)
+		return statement
 	}
 	return states
 }

@@ -254,6 +254,13 @@ func (b *bench) manyViewers(ctx context.Context) error {
 			}
 		}()
 	}
+	sentences, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+s.http+"/api/v1/live?lang="+inLanguage, nil)
+	if err != nil {
+		return fmt.Errorf("viewer in a language: %w", err)
+	}
+	defer sentences.Close()
+	inWords := make(chan int, 1)
+	go func() { inWords <- bytesAStatement(sentences, end) }()
 	g, err := b.start("perron-gateway", "run", "--config", config)
 	if err != nil {
 		return err
@@ -283,6 +290,35 @@ func (b *bench) manyViewers(ctx context.Context) error {
 	slices.Sort(pulses)
 	b.report(fmt.Sprintf("%d viewers, one change a second", opened), "reported",
 		"%d bytes a change and viewer; all have it p50 %s, max %s after the first, p50 %s after the pulse", bytes/messages, quantile(lasts, 0.5), quantile(lasts, 1), quantile(pulses, 0.5))
+	b.report("  the same in sentences, as the pages have it", fmt.Sprintf("≤ %d", mostAChange), "%d bytes a change and viewer", <-inWords)
 	b.report("  resident memory of serve meanwhile", "reported", "%.0f MB", mem)
 	return nil
+}
+
+const (
+	inLanguage  = "nl"
+	mostAChange = 429 // bytes; what a state took when the pages still made the sentences
+)
+
+// bytesAStatement is what a viewer in a language gets for a change, with all
+// that comes beside it, until the deadline; 0 when nothing changed.
+func bytesAStatement(conn *websocket.Conn, end time.Time) int {
+	_ = conn.SetReadDeadline(end) // cannot fail on an open connection
+	bytes, statements := 0, 0
+	for {
+		_, payload, err := conn.ReadMessage()
+		if err != nil { // the deadline
+			return bytes / max(statements, 1)
+		}
+		var m struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(payload, &m); err != nil || m.Type == "snapshot" || m.Type == "heartbeat" {
+			continue
+		}
+		if m.Type == "statement" {
+			statements++
+		}
+		bytes += len(payload) + 4 // frame header
+	}
 }

@@ -3,15 +3,15 @@
 // server and complete without scripts; a small script keeps them live over the
 // API's websocket.
 //
-// What a page says is decided by pure functions from perron's nouns to view
-// models (words.go, tile.go, chart.go, advice.go and so on); templates only lay
-// it out. The words are in locales/, one file a language, and the script gets
-// its words from the same files.
+// What is said of a site is decided by package words; what a page shows by pure
+// functions from perron's nouns to view models (resident.go, chart.go, week.go,
+// planner.go, staffview.go and so on). Templates only lay it out, and so does the
+// script: it gets its sentences from the websocket and from the page.
 //
 // Text is laid out in the direction of its language, and charts in the one in
 // which time runs for its readers (direction.go, timeAxis in chart.go).
 //
 // The style in static/ is built by "npm run css" and checked in, so that the
 // pages need no Node. The script is built into dist/ and optional: without it
-// the pages refresh by themselves.
+// the pages refresh by themselves. docs/add-a-page.md says what a new page takes.
 package web

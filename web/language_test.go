@@ -76,6 +76,9 @@ func TestEveryPageInAMadeUpLanguage(t *testing.T) {
 			l, _ := langs.Get(tag)
 			pages := make(map[string]string)
 			for _, path := range everyPage {
+				if strings.HasPrefix(path, "/planner") && s.name != "saturday" {
+					continue // a planner's page has nothing of the present
+				}
 				cookie := "user=ans"
 				if path == "/staff/login" {
 					cookie = ""
@@ -165,11 +168,11 @@ func TestPagesSayWhatIsSaid(t *testing.T) {
 				}
 				_, after, _ := strings.Cut(page, `<script type="application/json" id="start">`)
 				raw, _, _ := strings.Cut(after, "</script>")
-				var start struct{ Sites []words.SiteSaid }
+				var start struct{ Sites []words.SiteStatement }
 				if err := json.Unmarshal([]byte(raw), &start); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff([]words.SiteSaid{want}, start.Sites); diff != "" {
+				if diff := cmp.Diff([]words.SiteStatement{want}, start.Sites); diff != "" {
 					t.Errorf("%s: %s in %s: the script starts from something else:\n%s", s.name, site.ID, l.Lang(), diff)
 				}
 			}

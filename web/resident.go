@@ -19,7 +19,7 @@ const refreshAfter = 60
 // A tile is one site on the overview.
 type tile struct {
 	ID, Name, Link string
-	saidView
+	statementView
 	Day  dayChart
 	Best string
 	Lat  string // degrees, empty when not configured
@@ -61,9 +61,9 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, v *visit) erro
 func viewTile(v *visit, s *words.SiteNow) tile {
 	t := tile{
 		ID: s.Site.ID, Name: s.Site.Name, Link: v.Link("/perron/" + s.Site.ID),
-		saidView: viewSaid(v.Language, s.Site, &s.Busyness, v.Now, words.ToAll),
-		Day:      viewDay(v.Language, s.Site, s.Forecast, focusDay(&s.Site.Hours, v.Now), v.Now, s.Busyness.Closure != nil),
-		Best:     v.BestToday(s, v.Now),
+		statementView: viewStatement(v.Language, s.Site, &s.Busyness, v.Now, words.ToAll),
+		Day:           viewDay(v.Language, s.Site, s.Forecast, focusDay(&s.Site.Hours, v.Now), v.Now, s.Busyness.Closure != nil),
+		Best:          v.BestToday(s, v.Now),
 	}
 	if s.Site.Latitude != 0 || s.Site.Longitude != 0 {
 		t.Lat, t.Lon = degrees(s.Site.Latitude), degrees(s.Site.Longitude)
@@ -108,7 +108,7 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 		Script: newClientData(v, "/api/v1/live?"+url.Values{"lang": {v.Lang()}, "site": {site.ID}}.Encode()),
 	}
 	body.Script.Asking = "/api/v1/sites?" + url.Values{"lang": {v.Lang()}}.Encode()
-	body.Script.Sites = []words.SiteSaid{v.SaySite(site, &now.Busyness, v.Now, words.ToAll)}
+	body.Script.Sites = []words.SiteStatement{v.SaySite(site, &now.Busyness, v.Now, words.ToAll)}
 	if d := &body.Day; d.Today && !d.Closed && !d.Empty {
 		body.Week.Days[0].Summary = d.Summary // not another one, by the hour
 	}

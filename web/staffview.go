@@ -52,7 +52,7 @@ type gatewayRow struct {
 // A staffCard is one site on the staff page.
 type staffCard struct {
 	ID, Name string
-	saidView
+	statementView
 	Next      string // arrivals expected in the next hour
 	Gates     []gateRow
 	Belief    *beliefView
@@ -73,7 +73,7 @@ type staffCard struct {
 func viewCard(w *words.Language, all []*words.Language, s *words.SiteNow, gateways []perron.GatewayStatus, now time.Time, wrong *formError) staffCard {
 	b := &s.Busyness
 	c := staffCard{
-		ID: s.Site.ID, Name: s.Site.Name, saidView: viewSaid(w, s.Site, b, now, words.ToStaff), Languages: all,
+		ID: s.Site.ID, Name: s.Site.Name, statementView: viewStatement(w, s.Site, b, now, words.ToStaff), Languages: all,
 		Next: w.T("staff.nextnone"), Max: s.Site.MaxRecount(), MaxText: perron.MaxActionText,
 		Reasons: readyOptions(w, perron.Close), Notices: readyOptions(w, perron.Announce),
 	}

@@ -3,9 +3,9 @@
 // push, phone and open data. A channel lays out what it gets; it composes no
 // sentence.
 //
-// A [Said] is what is to be said at one instant, and [Later] is what is to be
-// said when nothing more is heard: a channel that lost its connection shows an
-// old state as unknown by itself.
+// A [Statement] is what is to be said at one instant, and a [Fallback] is what is
+// to be said when nothing more is heard: a channel that lost its connection
+// shows an old state as unknown by itself.
 //
 // A language is one file: its messages with the plural forms of CLDR, the names
 // of its days and months, how it writes times and dates, its own name and its

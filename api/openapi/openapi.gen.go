@@ -85,6 +85,9 @@ type Counts struct {
 // Doubt A reason to trust the numbers less
 type Doubt = perron.Doubt
 
+// Fallback What is to be said when nothing more is heard of a yard
+type Fallback = words.Fallback
+
 // Forecast defines model for Forecast.
 type Forecast = perron.Forecast
 
@@ -110,9 +113,6 @@ type HorizonScore = perron.HorizonScore
 
 // Interval An estimate with its 10 % and 90 % quantiles around the median
 type Interval = perron.Interval
-
-// Later What is to be said when nothing more is heard of a yard
-type Later = words.Later
 
 // Level `late`: open, but who leaves now will probably not get in before closing
 type Level = perron.Level
@@ -215,32 +215,6 @@ type ProfileCell struct {
 // Quality `corrected`: measured, and set right by a recount today; `typical`: no fresh measurement, typicalLevel stands in
 type Quality = perron.Quality
 
-// Said Sentences that are ready to be shown, in one language. What does not apply is absent.
-type Said = words.Said
-
-// SaidMessage A message to a client that asked for a language
-type SaidMessage struct {
-	// AsOf In a snapshot and a heartbeat: of what time of day it is, in a sentence
-	AsOf string    `json:"asOf,omitempty"`
-	At   time.Time `json:"at"`
-
-	// Origin In a forecast
-	Origin *time.Time `json:"origin,omitempty"`
-
-	// Run In a snapshot and a heartbeat
-	Run string `json:"run,omitempty"`
-
-	// Seq Rises by one with each change
-	Seq int64 `json:"seq"`
-
-	// Site In a said the SiteSaid without `later` and `staleHeadline`, in a stale the SiteStale, in a later the SiteLater, in a forecast the id of the yard
-	Site any `json:"site,omitempty"`
-
-	// Sites In a snapshot, each with its later
-	Sites []SiteSaid `json:"sites,omitempty"`
-	Type  string     `json:"type"`
-}
-
 // Score How good the live forecasts of the last four weeks were; absent until it is known
 type Score = perron.Score
 
@@ -264,11 +238,11 @@ type Site struct {
 	Longitude *float64 `json:"longitude,omitempty"`
 	Name      string   `json:"name"`
 
-	// Said What is said of a yard in the language that was asked for
-	Said *SiteSaid `json:"said,omitempty"`
-
 	// State How busy a yard is. `wait`, `onSite`, `queue`, `band` and `trend` are there only while they are known.
 	State State `json:"state"`
+
+	// Statement What is said of a yard in the language that was asked for
+	Statement *SiteStatement `json:"statement,omitempty"`
 }
 
 // SiteDetail defines model for SiteDetail.
@@ -297,15 +271,18 @@ type SiteDetail struct {
 	// Opening Today and the thirteen days after it
 	Opening []OpeningDay `json:"opening"`
 
-	// Said What is said of a yard in the language that was asked for
-	Said *SiteSaid `json:"said,omitempty"`
-
 	// State How busy a yard is. `wait`, `onSite`, `queue`, `band` and `trend` are there only while they are known.
 	State State `json:"state"`
+
+	// Statement What is said of a yard in the language that was asked for
+	Statement *SiteStatement `json:"statement,omitempty"`
 }
 
-// SiteLater defines model for SiteLater.
-type SiteLater = words.SiteLater
+// SiteFallback defines model for SiteFallback.
+type SiteFallback = words.SiteFallback
+
+// SiteFreshness What of the last SiteStatement of a yard has moved on: it takes the place of these fields there
+type SiteFreshness = words.SiteFreshness
 
 // SiteList defines model for SiteList.
 type SiteList struct {
@@ -314,11 +291,8 @@ type SiteList struct {
 	Sites []Site    `json:"sites"`
 }
 
-// SiteSaid What is said of a yard in the language that was asked for
-type SiteSaid = words.SiteSaid
-
-// SiteStale The `staleHeadline` of a yard, which changes with the minute of the measurement
-type SiteStale = words.SiteStale
+// SiteStatement What is said of a yard in the language that was asked for
+type SiteStatement = words.SiteStatement
 
 // Slot defines model for Slot.
 type Slot = perron.Slot
@@ -388,6 +362,32 @@ type State struct {
 
 	// Wait Minutes until a vehicle that joins now begins to be let in
 	Wait *Interval `json:"wait,omitempty"`
+}
+
+// Statement Sentences that are ready to be shown, in one language. What does not apply is absent.
+type Statement = words.Statement
+
+// StatementMessage A message to a client that asked for a language
+type StatementMessage struct {
+	// AsOf In a snapshot and a heartbeat: of what time of day it is, in a sentence
+	AsOf string    `json:"asOf,omitempty"`
+	At   time.Time `json:"at"`
+
+	// Origin In a forecast
+	Origin *time.Time `json:"origin,omitempty"`
+
+	// Run In a snapshot and a heartbeat
+	Run string `json:"run,omitempty"`
+
+	// Seq Rises by one with each change
+	Seq int64 `json:"seq"`
+
+	// Site In a statement the SiteStatement without `fallback` and `staleHeadline`, in a fresh the SiteFreshness, in a fallback the SiteFallback, in a forecast the id of the yard
+	Site any `json:"site,omitempty"`
+
+	// Sites In a snapshot, each with its fallback
+	Sites []SiteStatement `json:"sites,omitempty"`
+	Type  string          `json:"type"`
 }
 
 // Lang defines model for Lang.

@@ -147,7 +147,7 @@ await check("live changes", async () => {
     ...poort, level: "quiet", headline: "Rustig", detail: "Wordt drukker", trend: "rising", wait: "minder dan 5 min",
     board: { main: "< 5", sub: "min", lit: 1 }, aloud: "Poort: Rustig. minder dan 5 min",
   };
-  send({ type: "said", site: quiet });
+  send({ type: "statement", site: quiet });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet");
   assert.equal(await field(page, "poort", "band").textContent(), "minder dan 5 min");
   assert.equal(await field(page, "poort", "board-main").textContent(), "< 5");
@@ -158,11 +158,11 @@ await check("live changes", async () => {
   const told = page.locator("[data-announce]");
   assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
   // A change that leaves the level alone is not told.
-  send({ type: "said", site: { ...quiet, trend: "falling", detail: "Wordt rustiger", aloud: undefined } });
+  send({ type: "statement", site: { ...quiet, trend: "falling", detail: "Wordt rustiger", aloud: undefined } });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="trend"]').textContent === "Wordt rustiger");
   assert.equal(await told.textContent(), "Poort: Rustig. minder dan 5 min");
   // A notice appears.
-  send({ type: "said", site: { ...quiet, notice: { id: "1", when: "Geplaatst om 11:15", text: "Volg de borden." } } });
+  send({ type: "statement", site: { ...quiet, notice: { id: "1", when: "Geplaatst om 11:15", text: "Volg de borden." } } });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="notice-text"]').textContent === "Volg de borden.");
   // A page that hears nothing goes on counting the minutes.
   assert.equal(await field(page, "poort", "age").textContent(), "1 min. geleden gemeten");
@@ -176,7 +176,8 @@ await check("live changes", async () => {
   assert.equal(await field(page, "poort", "trend").textContent(), "Meestal gemiddeld druk op dit moment.");
   assert.equal(await told.textContent(), "Haven: Geen actuele meting. Meestal gemiddeld druk op dit moment.");
   // The minute that the headline names comes by itself, and so does closing time.
-  send({ type: "stale", site: { id: "poort", headline: "Geen actuele meting (laatste om 11:19)." } });
+  send({ type: "fresh", site: { id: "poort", measuredAt: "2026-05-09T09:19:50Z", staleAt: "2026-05-09T09:24:50Z", staleHeadline: "Geen actuele meting (laatste om 11:19)." }, at: "2026-05-09T09:20:00Z" });
+  await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet");
   send({ type: "heartbeat", at: "2026-05-09T10:20:00Z" });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"] [data-field="level"]').textContent.includes("11:19"), undefined, { timeout: 8000 });
   send({ type: "heartbeat", at: "2026-05-09T15:00:00Z" });
@@ -209,7 +210,7 @@ await check("a closure takes the advice away at once", async () => {
   const { context, page, sites, send } = await livePage("/nl/");
   send({ type: "snapshot", run: "r1", sites });
   assert.equal(await page.locator(".pd-advice").count(), 1);
-  send({ type: "said", site: { ...sites[1], level: "closed", headline: "Gesloten.", until: "sinds 11:20" } });
+  send({ type: "statement", site: { ...sites[1], level: "closed", headline: "Gesloten.", until: "sinds 11:20" } });
   await page.waitForFunction(() => !document.querySelector(".pd-advice"));
   // The server is asked for what holds now. Here it still knows of no closure.
   await page.waitForFunction(() => document.querySelector(".pd-advice"));
@@ -245,8 +246,8 @@ await check("without a websocket", async () => {
   const page = await context.newPage();
   await page.routeWebSocket(/\/api\/v1\/live/, (ws) => ws.close());
   await page.route("**/api/v1/sites?lang=nl", async (route) => {
-    const [said] = JSON.parse(await page.locator("#start").textContent()).sites;
-    await route.fulfill({ json: { at: "2026-05-09T09:20:10Z", sites: [{ id: "poort", said: { ...said, level: "quiet", wait: "minder dan 5 min" } }] } });
+    const [statement] = JSON.parse(await page.locator("#start").textContent()).sites;
+    await route.fulfill({ json: { at: "2026-05-09T09:20:10Z", sites: [{ id: "poort", statement: { ...statement, level: "quiet", wait: "minder dan 5 min" } }] } });
   });
   const seen = guard(page, urls.saturday);
   await page.goto(`${urls.saturday}/nl/`, { waitUntil: "load" });
@@ -259,7 +260,7 @@ await check("without a websocket", async () => {
 await check("a pulse shows on the perron page", async () => {
   const { context, page, sites, send } = await livePage("/nl/perron/poort");
   send({ type: "snapshot", run: "r1", sites });
-  send({ type: "said", site: { ...sites[0], onSite: "ongeveer 27 voertuigen op het terrein" } });
+  send({ type: "statement", site: { ...sites[0], onSite: "ongeveer 27 voertuigen op het terrein" } });
   await page.waitForFunction(() => document.querySelector('[data-field="onsite"]').textContent === "ongeveer 27 voertuigen op het terrein");
   // The forecast is announced: the chart is loaded anew, without touching the slider that has the focus.
   const slider = page.getByRole("slider");
@@ -356,7 +357,7 @@ await check("staff with scripts", async () => {
   await accessible(page, "keypad");
   if (shots) await shoot(page, "saturday-staff-keypad");
   // A doubt appears: the page's parts are loaded anew, but not the form that is open.
-  send({ type: "said", site: { ...sites[0], staff: { ...sites[0].staff, parts: "other" } } });
+  send({ type: "statement", site: { ...sites[0], staff: { ...sites[0].staff, parts: "other" } } });
   await page.waitForTimeout(1_800);
   assert.equal(await card.locator("input[name=vehicles]").inputValue(), "42");
   await page.locator('#buiten [data-swap="actions-buiten"] summary').first().click();

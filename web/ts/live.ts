@@ -2,7 +2,7 @@
 // any time: then it is tried again with growing pauses, and what was shown
 // turns unknown by itself when its time is over.
 
-import { type Later, type Said, saidAt, type SiteSaid } from "./said.js";
+import { type Fallback, type Freshness, type Statement, statementAt, type SiteStatement } from "./statement.js";
 
 export interface Start {
   now: string;
@@ -10,21 +10,21 @@ export interface Start {
   live: string;
   asking?: string;
   asOf: string;
-  sites: SiteSaid[];
+  sites: SiteStatement[];
   labels: Record<"on" | "off" | "paused" | "pause" | "resume", string>;
 }
 
 type Incoming =
-  | { type: "snapshot"; seq: number; at: string; asOf?: string; run?: string; sites: SiteSaid[] }
-  | { type: "said"; seq: number; at: string; site: SiteSaid }
-  | { type: "stale"; seq: number; at: string; site: { id: string; headline: string } }
-  | { type: "later"; seq: number; at: string; site: { id: string; later: Later } }
+  | { type: "snapshot"; seq: number; at: string; asOf?: string; run?: string; sites: SiteStatement[] }
+  | { type: "statement"; seq: number; at: string; site: SiteStatement }
+  | { type: "fresh"; seq: number; at: string; site: { id: string } & Freshness }
+  | { type: "fallback"; seq: number; at: string; site: { id: string; fallback: Fallback } }
   | { type: "forecast"; seq: number; at?: string; site: string; origin: string }
   | { type: "heartbeat"; seq: number; at: string; asOf?: string };
 
 export interface Viewer {
   /** show is called with what is to be shown of a site now. */
-  show(site: string, said: Said, now: number): void;
+  show(site: string, statement: Statement, now: number): void;
   forecast(site: string): void;
   /** asOf is called with the time of day of what is shown, in words. */
   asOf(text: string): void;
@@ -44,7 +44,7 @@ export function readStart(): Start | undefined {
 }
 
 export class Live {
-  private readonly heardOf = new Map<string, { said: Said; later: Later | undefined }>();
+  private readonly heardOf = new Map<string, { statement: Statement; fallback: Fallback | undefined; of: number }>();
   private socket: WebSocket | undefined;
   private pause = firstPause;
   private retry: number | undefined;
@@ -61,7 +61,9 @@ export class Live {
     const nav = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined;
     const rendered = performance.timeOrigin + (nav?.responseStart ?? 0);
     this.offset = Date.parse(start.now) - rendered;
-    for (const { id, later, ...said } of start.sites) this.heardOf.set(id, { said, later });
+    for (const { id, fallback, ...statement } of start.sites) {
+      this.heardOf.set(id, { statement, fallback, of: Date.parse(start.now) });
+    }
   }
 
   now(): number {
@@ -134,9 +136,9 @@ export class Live {
       const answer = await fetch(this.start.asking, { cache: "no-store" });
       const text = await answer.text(); // read in any case, else the request stays open
       if (!answer.ok || this.socket?.readyState === WebSocket.OPEN) return;
-      const now = JSON.parse(text) as { at: string; sites: { said: SiteSaid }[] };
+      const now = JSON.parse(text) as { at: string; sites: { statement: SiteStatement }[] };
       this.offset = Date.parse(now.at) - Date.now();
-      for (const s of now.sites) this.take(s.said);
+      for (const s of now.sites) this.take(s.statement, Date.parse(now.at));
     } catch {
       // No network: what is shown turns unknown when its time is over.
     }
@@ -153,16 +155,19 @@ export class Live {
       case "snapshot":
         this.run = m.run ?? "";
         if (m.asOf) this.viewer.asOf(m.asOf);
-        for (const s of m.sites) this.take(s);
+        for (const s of m.sites) this.take(s, Date.parse(m.at));
         break;
-      case "said":
-        this.take(m.site);
+      case "statement":
+        this.take(m.site, Date.parse(m.at));
         break;
-      case "stale":
-      case "later": {
+      case "fresh": {
         const known = this.heardOf.get(m.site.id);
-        if (known && m.type === "stale") known.said.staleHeadline = m.site.headline;
-        else if (known && m.type === "later") known.later = m.site.later;
+        if (known) this.take({ ...known.statement, ...m.site }, Date.parse(m.at));
+        break;
+      }
+      case "fallback": {
+        const known = this.heardOf.get(m.site.id);
+        if (known) known.fallback = m.site.fallback;
         break;
       }
       case "heartbeat":
@@ -173,22 +178,22 @@ export class Live {
     }
   }
 
-  private take({ id, later, ...said }: SiteSaid): void {
+  private take({ id, fallback, ...statement }: SiteStatement, of: number): void {
     const known = this.heardOf.get(id);
     if (!known) return; // not on this page
-    const staleHeadline = said.staleHeadline ?? known.said.staleHeadline;
-    const now = { said: staleHeadline === undefined ? said : { ...said, staleHeadline }, later: later ?? known.later };
+    const staleHeadline = statement.staleHeadline ?? known.statement.staleHeadline;
+    const now = { statement: staleHeadline === undefined ? statement : { ...statement, staleHeadline }, fallback: fallback ?? known.fallback, of };
     this.heardOf.set(id, now);
-    this.viewer.show(id, saidAt(now.said, now.later, this.now()), this.now());
+    this.viewer.show(id, statementAt(now.statement, now.fallback, of, this.now()), this.now());
   }
 
   // watch lets ages grow and old states turn unknown, also while paused: an
   // old figure must never look like a fresh one.
   private watch(): void {
     const now = this.now();
-    for (const [id, { said, later }] of this.heardOf) {
-      const shown = saidAt(said, later, now);
-      if (!this.paused || shown !== said) this.viewer.show(id, shown, now);
+    for (const [id, { statement, fallback, of }] of this.heardOf) {
+      const shown = statementAt(statement, fallback, of, now);
+      if (!this.paused || shown !== statement) this.viewer.show(id, shown, now);
     }
     if (this.socket && Date.now() - this.heard > silence) this.socket.close();
   }

@@ -1,7 +1,7 @@
 // Puts views into the page without moving anything else in it.
 
 import type { Live, Start } from "./live.js";
-import type { Board, Said } from "./said.js";
+import type { Board, Statement } from "./statement.js";
 
 const field = (root: Element, name: string): Element | null => root.querySelector(`[data-field="${name}"]`);
 
@@ -15,8 +15,8 @@ function setAttribute(el: Element | null, name: string, value: string): void {
   if (el && el.getAttribute(name) !== value) el.setAttribute(name, value);
 }
 
-/** showSaid puts what is said into the part of the page that belongs to its site. */
-export function showSaid(root: Element, s: Said, age: string): void {
+/** showStatement puts what is said into the part of the page that belongs to its site. */
+export function showStatement(root: Element, s: Statement, age: string): void {
   setAttribute(root, "data-level", s.level);
   setAttribute(root, "data-typical", s.typical ?? "");
   setAttribute(field(root, "level-icon"), "href", `#i-${s.level}`);
@@ -43,7 +43,7 @@ function setLang(el: Element | null, lang: string | undefined): void {
   else el?.removeAttribute("lang");
 }
 
-function showAge(root: Element, s: Said, age: string): void {
+function showAge(root: Element, s: Statement, age: string): void {
   const box = field(root, "age");
   const time = box?.querySelector("time");
   if (!box || !time) return;
@@ -62,25 +62,25 @@ function showBoard(root: Element, b: Board): void {
   setAttribute(field(root, "ring"), "stroke-dasharray", dashes(b.lit ?? 0));
 }
 
-/** dashes lights segments of the board's ring, as saidView.Dashes does. */
+/** dashes lights segments of the board's ring, as statementView.Dashes does. */
 export function dashes(lit: number): string {
   return lit === 0 ? "0 60" : `${"3.8 1.2 ".repeat(lit - 1)}3.8 60`;
 }
 
-/** mainY is where the middle of the board's number stands, as saidView.MainY says. */
+/** mainY is where the middle of the board's number stands, as statementView.MainY says. */
 export function mainY(b: Board): number {
   if (b.top) return 63;
   return b.sub ? 55 : 60;
 }
 
-/** narrow sizes the board's number, as saidView.Narrow does. */
+/** narrow sizes the board's number, as statementView.Narrow does. */
 export function narrow(main: string): string {
   const n = [...main].length;
   return n <= 3 ? "n3" : n <= 4 ? "n4" : "n5";
 }
 
 /** showNotice shows or takes away the message by staff. */
-function showNotice(root: Element, s: Said): void {
+function showNotice(root: Element, s: Statement): void {
   const box = field(root, "notice");
   if (!box) return;
   box.toggleAttribute("hidden", !s.notice);
@@ -94,7 +94,7 @@ function showNotice(root: Element, s: Said): void {
 export const siteOf = (id: string): HTMLElement | null => document.querySelector(`[data-site="${CSS.escape(id)}"]`);
 
 /** announcer tells a change of level to a screen reader, and nothing else. */
-export function announcer(): (site: string, s: Said) => void {
+export function announcer(): (site: string, s: Statement) => void {
   const box = document.querySelector("[data-announce]");
   const last = new Map<string, string>();
   return (site, s) => {

@@ -3,8 +3,8 @@
 
 import { readOuts } from "./chart.js";
 import { Live, readStart } from "./live.js";
-import { announcer, liveLine, showAsOf, showSaid, siteOf, sometime, Swapper } from "./page.js";
-import { ages, type Said } from "./said.js";
+import { announcer, liveLine, showAsOf, showStatement, siteOf, sometime, Swapper } from "./page.js";
+import { ages, type Statement } from "./statement.js";
 
 function nearest(): void {
   const list = document.querySelector<HTMLElement>("[data-tiles]");
@@ -36,7 +36,7 @@ function nearest(): void {
 
 // What only the server puts in words, the advice and the best moments, rests on
 // the levels and closures. When these change, the page's parts are loaded again.
-const signature = (s: Said): string => JSON.stringify([s.level, s.until]);
+const signature = (s: Statement): string => JSON.stringify([s.level, s.until]);
 
 // A forecast comes every minute and is no hurry; a new level is.
 const forecastWithin = 20_000;
@@ -54,7 +54,7 @@ if (start) {
     show(site, said, now) {
       const root = siteOf(site);
       if (!root) return;
-      showSaid(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
+      showStatement(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
       tell(site, said);
       if (seen.get(site) !== signature(said)) {
         // An advice must not outlive what it is about, also without a connection.

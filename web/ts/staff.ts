@@ -2,10 +2,10 @@
 // are left to undo.
 
 import { Live, readStart } from "./live.js";
-import { announcer, liveLine, setText, showAsOf, showSaid, siteOf, Swapper } from "./page.js";
-import { ages, type Said } from "./said.js";
+import { announcer, liveLine, setText, showAsOf, showStatement, siteOf, Swapper } from "./page.js";
+import { ages, type Statement } from "./statement.js";
 
-function figures(root: Element, staff: NonNullable<Said["staff"]>): void {
+function figures(root: Element, staff: NonNullable<Statement["staff"]>): void {
   setText(root, "count", staff.count);
   setText(root, "between", staff.between ?? "");
   setText(root, "queue", staff.queue);
@@ -60,7 +60,7 @@ if (start) {
     show(site, said, now) {
       const root = siteOf(site);
       if (!root) return;
-      showSaid(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
+      showStatement(root, said, said.measuredAt ? age(said.measuredAt, now) : "");
       if (said.staff) figures(root, said.staff);
       tell(site, said);
       // What only the page says: doubts, gateways, notices and closures.

@@ -1,5 +1,5 @@
 // What a page shows of what it was told: at once, when it has grown old, and at
-// closing time. words/said_test.go holds the server's side of it.
+// closing time. words/statement_test.go holds the server's side of it.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -10,33 +10,36 @@ async function load(name) {
   const { outputFiles } = await build({ entryPoints: [`${root}ts/${name}.ts`], bundle: true, format: "esm", write: false, charset: "utf8" });
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString("base64")}`);
 }
-const { ages, saidAt } = await load("said");
+const { ages, statementAt } = await load("statement");
 const { dashes, mainY, narrow } = await load("page");
-const all = JSON.parse(readFileSync(`${root}../words/testdata/said.json`, "utf8"));
+const all = JSON.parse(readFileSync(`${root}../words/testdata/statement.json`, "utf8"));
 
 for (const [lang, cases] of Object.entries(all)) {
-  for (const { name, now, said, later } of cases.filter((c) => c.later)) {
-    test(`${name} in ${lang}, later`, () => {
-      assert.equal(saidAt(said, later, Date.parse(now)), said);
-      for (const { at, said: then } of later.then) {
-        assert.equal(saidAt(said, later, Date.parse(at)), then);
-        assert.notEqual(saidAt(said, later, Date.parse(at) - 1), then);
+  for (const { name, now, statement, fallback } of cases.filter((c) => c.fallback)) {
+    test(`${name} in ${lang}, when nothing more is heard`, () => {
+      const of = Date.parse(now);
+      assert.equal(statementAt(statement, fallback, of, of), statement);
+      for (const { at, statement: then } of fallback.then) {
+        assert.equal(statementAt(statement, fallback, of, Date.parse(at)), then);
+        assert.notEqual(statementAt(statement, fallback, of, Date.parse(at) - 1), then);
+        // What was heard at that instant or later is newer than the fallback.
+        assert.equal(statementAt({ level: "quiet" }, fallback, Date.parse(at), Date.parse(at)).level, "quiet");
       }
-      if (later.stale) {
-        const staleAt = Date.parse(said.staleAt);
-        assert.equal(saidAt(said, later, staleAt), said);
-        assert.deepEqual(saidAt(said, later, staleAt + 1), { ...later.stale, headline: said.staleHeadline });
+      if (fallback.stale) {
+        const staleAt = Date.parse(statement.staleAt);
+        assert.equal(statementAt(statement, fallback, of, staleAt), statement);
+        assert.deepEqual(statementAt(statement, fallback, of, staleAt + 1), { ...fallback.stale, headline: statement.staleHeadline });
       }
-      const last = saidAt(said, later, Date.parse(now) + 365 * 86_400_000);
+      const last = statementAt(statement, fallback, of, of + 365 * 86_400_000);
       assert.equal(last.level, "unknown");
     });
   }
 }
 
-test("nothing is said later of a state that does not grow old", () => {
-  const said = { level: "closed", headline: "Gesloten.", wait: "Gesloten", board: { main: "dicht" } };
-  assert.equal(saidAt(said, {}, Date.now()), said);
-  assert.equal(saidAt(said, undefined, Date.now()), said);
+test("a state that does not grow old has no fallback", () => {
+  const statement = { level: "closed", headline: "Gesloten.", wait: "Gesloten", board: { main: "dicht" } };
+  assert.equal(statementAt(statement, {}, 0, Date.now()), statement);
+  assert.equal(statementAt(statement, undefined, 0, Date.now()), statement);
 });
 
 test("ages are those of the server", () => {

@@ -11,7 +11,7 @@ export interface Board {
 }
 
 /** What is said of a site at one instant; instants are RFC 3339. */
-export interface Said {
+export interface Statement {
   level: Level;
   typical?: string;
   trend?: string;
@@ -38,22 +38,30 @@ export interface Said {
 }
 
 /** What is said when nothing more is heard. */
-export interface Later {
-  stale?: Said;
-  then?: { at: string; said: Said }[];
+export interface Fallback {
+  stale?: Statement;
+  then?: { at: string; statement: Statement }[];
 }
 
-export type SiteSaid = Said & { id: string; later?: Later };
+/** What of a statement moves on with every measurement. */
+export type Freshness = Pick<Statement, "measuredAt" | "staleAt" | "staleHeadline">;
 
-/** saidAt is what is to be shown at an instant when nothing newer was heard. */
-export function saidAt(said: Said, later: Later | undefined, now: number): Said {
-  for (const change of [...(later?.then ?? [])].reverse()) {
-    if (now >= Date.parse(change.at)) return change.said;
+/** A statement of a site, with its fallback where both are sent. */
+export type SiteStatement = Statement & { id: string; fallback?: Fallback };
+
+/**
+ * statementAt is what is to be shown now when nothing newer was heard than a
+ * statement of that time: a change of before is in it already.
+ */
+export function statementAt(statement: Statement, fallback: Fallback | undefined, of: number, now: number): Statement {
+  for (const change of [...(fallback?.then ?? [])].reverse()) {
+    const at = Date.parse(change.at);
+    if (at > of && now >= at) return change.statement;
   }
-  if (later?.stale && said.staleAt && now > Date.parse(said.staleAt)) {
-    return { ...later.stale, headline: said.staleHeadline ?? later.stale.headline };
+  if (fallback?.stale && statement.staleAt && now > Date.parse(statement.staleAt)) {
+    return { ...fallback.stale, headline: statement.staleHeadline ?? fallback.stale.headline };
   }
-  return said;
+  return statement;
 }
 
 /** ages writes how long ago an instant was, in whole minutes. */

@@ -74,7 +74,7 @@ func stateCases() []stateCase {
 	add("a notice of yesterday", now, measured(0, func(b *perron.Busyness) {
 		b.Notice = &perron.Notice{ID: "1", At: civil("2026-05-08 15:00"), Text: map[string]string{"nl": "Volg de borden."}}
 	}))
-	add("closed, opens later today", civil("2026-05-09 07:00"), measured(0, nil))
+	add("closed, opens fallback today", civil("2026-05-09 07:00"), measured(0, nil))
 	add("closed, opens on Monday", civil("2026-05-09 18:00"), measured(0, nil))
 	add("closed, opens tomorrow", civil("2026-05-10 18:00"), measured(0, nil))
 	add("closed, measured to the end", civil("2026-05-09 17:01"), measured(0, func(b *perron.Busyness) {
@@ -84,22 +84,22 @@ func stateCases() []stateCase {
 }
 
 // What is said of every kind of state, now and later, in every language that is
-// compiled in, is what testdata/said.json has; UPDATE=1 writes it anew.
-func TestSaid(t *testing.T) {
+// compiled in, is what testdata/statement.json has; UPDATE=1 writes it anew.
+func TestStatements(t *testing.T) {
 	type row struct {
-		Name  string    `json:"name"`
-		Now   time.Time `json:"now"`
-		Said  Said      `json:"said"`
-		Later *Later    `json:"later,omitempty"` // of some
+		Name      string    `json:"name"`
+		Now       time.Time `json:"now"`
+		Statement Statement `json:"statement"`
+		Fallback  *Fallback `json:"fallback,omitempty"` // of some
 	}
 	site := yard()
 	all := make(map[string][]row)
 	for _, l := range built(t).All() {
 		for _, c := range stateCases() {
-			r := row{Name: c.name, Now: c.now, Said: l.Say(site, &c.state, c.now, ToStaff)}
+			r := row{Name: c.name, Now: c.now, Statement: l.Say(site, &c.state, c.now, ToStaff)}
 			if slices.Contains([]string{"a wait of 12", "closed by staff for today", "closed, opens tomorrow"}, c.name) {
-				later := l.Later(site, &c.state, c.now, ToAll)
-				r.Later = &later
+				fallback := l.Fallback(site, &c.state, c.now, ToAll)
+				r.Fallback = &fallback
 			}
 			all[l.Lang()] = append(all[l.Lang()], r)
 		}
@@ -109,7 +109,7 @@ func TestSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = append(got, '\n')
-	const path = "testdata/said.json"
+	const path = "testdata/statement.json"
 	if os.Getenv("UPDATE") != "" {
 		if err := os.WriteFile(path, got, 0o666); err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func TestSaid(t *testing.T) {
 	// What must never be shown.
 	for lang, rows := range all {
 		for _, r := range rows {
-			for _, text := range []string{r.Said.Headline, r.Said.Detail, r.Said.OnSite, r.Said.Wait, r.Said.Board.Main} {
+			for _, text := range []string{r.Statement.Headline, r.Statement.Detail, r.Statement.OnSite, r.Statement.Wait, r.Statement.Board.Main} {
 				if text == "0" || strings.ContainsRune(text, '%') || strings.HasPrefix(text, "0 ") {
 					t.Errorf("%s in %s says %q", r.Name, lang, text)
 				}
@@ -135,15 +135,15 @@ func TestSaid(t *testing.T) {
 }
 
 // shown is what a channel shows at an instant of which it heard nothing since
-// now, as ts/said.ts does it.
-func shown(s Said, later Later, at time.Time) Said {
-	for i := len(later.Then) - 1; i >= 0; i-- {
-		if !at.Before(later.Then[i].At) {
-			return later.Then[i].Said
+// now, as ts/statement.ts does it.
+func shown(s Statement, fallback Fallback, at time.Time) Statement {
+	for i := len(fallback.Then) - 1; i >= 0; i-- {
+		if !at.Before(fallback.Then[i].At) {
+			return fallback.Then[i].Statement
 		}
 	}
-	if later.Stale != nil && at.After(s.StaleAt) {
-		old := *later.Stale
+	if fallback.Stale != nil && at.After(s.StaleAt) {
+		old := *fallback.Stale
 		old.Headline = s.StaleHeadline
 		return old
 	}
@@ -152,14 +152,14 @@ func shown(s Said, later Later, at time.Time) Said {
 
 // A channel that hears nothing says what one that hears of nothing new says, at
 // every quarter of an hour of the coming days.
-func TestLaterIsWhatWouldBeSaid(t *testing.T) {
+func TestFallbackIsWhatWouldBeSaid(t *testing.T) {
 	site := yard()
 	for _, l := range built(t).All() {
 		for _, c := range stateCases() {
-			s, later := l.Say(site, &c.state, c.now, ToAll), l.Later(site, &c.state, c.now, ToAll)
+			s, fallback := l.Say(site, &c.state, c.now, ToAll), l.Fallback(site, &c.state, c.now, ToAll)
 			for at := c.now; at.Before(c.now.Add(9 * 24 * time.Hour)); at = at.Add(15 * time.Minute) {
 				b := c.state.AsOf(site, at)
-				got := shown(s, later, at)
+				got := shown(s, fallback, at)
 				if perron.DateOf(at) != perron.DateOf(c.now) {
 					// What is usual was usual at that time of that day, and once it has opened
 					// again nothing but "unknown" stays true.

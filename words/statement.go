@@ -7,10 +7,10 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// A Said is what is to be said of a site at one instant in one language. Its
-// sentences are ready: a channel shows those that it has room for. What does
+// A Statement is what is to be said of a site at one instant in one language.
+// Its sentences are ready: a channel shows those that it has room for. What does
 // not apply is empty.
-type Said struct {
+type Statement struct {
 	// Level, Typical and Trend are the marks beside the words. Typical is the
 	// usual level and set only when Level is unknown.
 	Level   perron.Level `json:"level"`
@@ -34,7 +34,7 @@ type Said struct {
 	MeasuredAt time.Time `json:"measuredAt,omitzero"`
 	Notice     *Notice   `json:"notice,omitempty"`
 	// StaleAt is when this no longer holds unless something newer is heard, to
-	// the second. From then on [Later.Stale] is to be shown with the headline
+	// the second. From then on [Fallback.Stale] is to be shown with the headline
 	// StaleHeadline, which alone of it names the time of the measurement.
 	StaleAt       time.Time `json:"staleAt,omitzero"`
 	StaleHeadline string    `json:"staleHeadline,omitempty"`
@@ -59,19 +59,19 @@ type Notice struct {
 	When string `json:"when"`
 }
 
-// Later is what is to be said of a site when nothing more is heard of it.
-type Later struct {
-	// Stale takes the place of the Said from its StaleAt on; nil when the Said
+// A Fallback is what is to be said of a site when nothing more is heard of it.
+type Fallback struct {
+	// Stale takes the place of the statement from its StaleAt on; nil when that
 	// does not grow old.
-	Stale *Said `json:"stale,omitempty"`
+	Stale *Statement `json:"stale,omitempty"`
 	// Then takes the place of both at its instants, which rise.
 	Then []Change `json:"then,omitempty"`
 }
 
 // A Change is what is to be said from an instant on.
 type Change struct {
-	At   time.Time `json:"at"`
-	Said Said      `json:"said"`
+	At        time.Time `json:"at"`
+	Statement Statement `json:"statement"`
 }
 
 // An Audience is whom something is said to.
@@ -83,7 +83,7 @@ const (
 )
 
 // Say is what is to be said of a site. b has to be as of now.
-func (l *Language) Say(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Said {
+func (l *Language) Say(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Statement {
 	s := l.say(site, b, now, to)
 	if stale, at, ok := l.stale(site, b, now, to); ok && !sameWords(s, stale) {
 		s.StaleAt, s.StaleHeadline = at.UTC().Truncate(time.Second), stale.Headline
@@ -93,7 +93,7 @@ func (l *Language) Say(site *perron.Site, b *perron.Busyness, now time.Time, to 
 
 // stale is what is to be said once nothing newer was heard for too long; ok is
 // false when that is so already.
-func (l *Language) stale(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) (s Said, at time.Time, ok bool) {
+func (l *Language) stale(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) (s Statement, at time.Time, ok bool) {
 	if b.StaleAt.IsZero() || now.After(b.StaleAt) {
 		return s, at, false
 	}
@@ -102,8 +102,8 @@ func (l *Language) stale(site *perron.Site, b *perron.Busyness, now time.Time, t
 	return l.say(site, &old, at, to), b.StaleAt, true
 }
 
-func (l *Language) say(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Said {
-	s := Said{Level: b.Level, Notice: l.notice(b.Notice, now)}
+func (l *Language) say(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Statement {
+	s := Statement{Level: b.Level, Notice: l.notice(b.Notice, now)}
 	switch {
 	case b.Level == perron.Closed:
 		l.closed(&s, b, now)
@@ -140,7 +140,7 @@ func (l *Language) say(site *perron.Site, b *perron.Busyness, now time.Time, to 
 	return s
 }
 
-func (l *Language) closed(s *Said, b *perron.Busyness, now time.Time) {
+func (l *Language) closed(s *Statement, b *perron.Busyness, now time.Time) {
 	s.Headline = l.T("state.closed")
 	s.Board.Main = l.T("board.closed")
 	s.Wait = l.Level(perron.Closed)
@@ -167,7 +167,7 @@ func (l *Language) until(b *perron.Busyness) string {
 }
 
 // measured adds what rests on a fresh measurement.
-func (l *Language) measured(s *Said, b *perron.Busyness) {
+func (l *Language) measured(s *Statement, b *perron.Busyness) {
 	s.MeasuredAt = b.MeasuredAt.UTC().Truncate(time.Second)
 	visits := 0
 	for _, g := range b.Gates {
@@ -176,7 +176,7 @@ func (l *Language) measured(s *Said, b *perron.Busyness) {
 	s.OnSite, s.Visits = l.OnSite(b.OnSite), l.Visits(visits)
 }
 
-func (l *Language) aloud(site *perron.Site, s *Said) string {
+func (l *Language) aloud(site *perron.Site, s *Statement) string {
 	if s.Level.Rank() > 0 {
 		return l.T("aloud.open", "Name", site.Name, "Level", s.Headline, "Wait", s.Wait)
 	}
@@ -224,25 +224,25 @@ func (l *Language) notice(n *perron.Notice, now time.Time) *Notice {
 }
 
 // sameWords says whether two show the same, whenever it was measured.
-func sameWords(a, b Said) bool {
-	for _, s := range []*Said{&a, &b} {
+func sameWords(a, b Statement) bool {
+	for _, s := range []*Statement{&a, &b} {
 		s.MeasuredAt, s.StaleAt, s.StaleHeadline = time.Time{}, time.Time{}, ""
 	}
 	return reflect.DeepEqual(a, b)
 }
 
-// A SiteSaid is what is said of a site as a script gets it. What comes over a
-// websocket after the first message has neither Later nor StaleHeadline: they
-// have messages of their own, since they change seldom.
-type SiteSaid struct {
+// A SiteStatement is a statement of a site as a script gets it. What comes over
+// a websocket after the first message has neither Fallback nor StaleHeadline:
+// they have messages of their own, since they change seldom.
+type SiteStatement struct {
 	ID string `json:"id"`
-	Said
-	Later *Later `json:"later,omitempty"`
+	Statement
+	Fallback *Fallback `json:"fallback,omitempty"`
 }
 
 // SaySite is all that a script has to have of a site: what is said now and what
 // is to be said later. b has to be as of now.
-func (l *Language) SaySite(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) SiteSaid {
-	later := l.Later(site, b, now, to)
-	return SiteSaid{ID: site.ID, Said: l.Say(site, b, now, to), Later: &later}
+func (l *Language) SaySite(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) SiteStatement {
+	later := l.Fallback(site, b, now, to)
+	return SiteStatement{ID: site.ID, Statement: l.Say(site, b, now, to), Fallback: &later}
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/perrondrukte/perrondrukte/words"
 )
 
-// A saidView is the live part of a tile, a perron page or a staff card: what is
+// A statementView is the live part of a tile, a perron page or a staff card: what is
 // said of a site, with its age in words for who has no script.
-type saidView struct {
-	words.Said
+type statementView struct {
+	words.Statement
 	Age                 string
 	BeforeAge, AfterAge string // the words around it
 }
 
-func viewSaid(w *words.Language, site *perron.Site, b *perron.Busyness, now time.Time, to words.Audience) saidView {
-	v := saidView{Said: w.Say(site, b, now, to)}
+func viewStatement(w *words.Language, site *perron.Site, b *perron.Busyness, now time.Time, to words.Audience) statementView {
+	v := statementView{Statement: w.Say(site, b, now, to)}
 	v.BeforeAge, v.AfterAge = w.Around("age.measured", "Age")
 	if !v.MeasuredAt.IsZero() {
 		v.Age = w.Age(v.MeasuredAt, now)
@@ -27,7 +27,7 @@ func viewSaid(w *words.Language, site *perron.Site, b *perron.Busyness, now time
 }
 
 // Instant is a time as a script reads it.
-func (v saidView) Instant() string {
+func (v statementView) Instant() string {
 	if v.MeasuredAt.IsZero() {
 		return ""
 	}
@@ -36,7 +36,7 @@ func (v saidView) Instant() string {
 
 // Dashes is the stroke-dasharray that lights segments of the board's ring,
 // whose pathLength is 60: a segment is 5 long, 1.2 of it is the gap.
-func (v saidView) Dashes() string {
+func (v statementView) Dashes() string {
 	if v.Board.Lit == 0 {
 		return "0 60"
 	}
@@ -45,7 +45,7 @@ func (v saidView) Dashes() string {
 
 // MainY is where the middle of the board's number stands: in the middle of the
 // disc, a little higher or lower with a line under or over it.
-func (v saidView) MainY() int {
+func (v statementView) MainY() int {
 	switch {
 	case v.Board.Top != "":
 		return 63
@@ -56,7 +56,7 @@ func (v saidView) MainY() int {
 }
 
 // Narrow is the class that sizes the board's number: the longer, the smaller.
-func (v saidView) Narrow() string {
+func (v statementView) Narrow() string {
 	switch n := utf8.RuneCountInString(v.Board.Main); {
 	case n <= 3:
 		return "n3"
@@ -70,12 +70,12 @@ func (v saidView) Narrow() string {
 type clientData struct {
 	Now time.Time `json:"now"`
 	// Locale is the language as the browser is asked to write numbers and ages.
-	Locale string            `json:"locale"`
-	Live   string            `json:"live"`             // path and query of the websocket
-	Asking string            `json:"asking,omitempty"` // path and query without one; empty for none
-	AsOf   string            `json:"asOf"`
-	Sites  []words.SiteSaid  `json:"sites"`
-	Labels map[string]string `json:"labels"`
+	Locale string                `json:"locale"`
+	Live   string                `json:"live"`             // path and query of the websocket
+	Asking string                `json:"asking,omitempty"` // path and query without one; empty for none
+	AsOf   string                `json:"asOf"`
+	Sites  []words.SiteStatement `json:"sites"`
+	Labels map[string]string     `json:"labels"`
 }
 
 // labels are the fixed texts of the line that says whether figures are live.

@@ -22,7 +22,7 @@ type heard struct {
 	Run  string          `json:"run"`
 	AsOf string          `json:"asOf"`
 	Raw  json.RawMessage `json:"site"`
-	Site words.SiteSaid
+	Site words.SiteStatement
 }
 
 func hear(t *testing.T, f *frame) heard {
@@ -31,7 +31,7 @@ func hear(t *testing.T, f *frame) heard {
 	if err := json.Unmarshal(f.text, &h); err != nil {
 		t.Fatal(err)
 	}
-	if h.Type == "said" || h.Type == "later" {
+	if h.Type == "statement" || h.Type == "fallback" {
 		if err := json.Unmarshal(h.Raw, &h.Site); err != nil {
 			t.Fatal(err)
 		}
@@ -84,33 +84,33 @@ func TestViewersAreToldInTheirLanguage(t *testing.T) {
 		staff, _ := join(t, f.viewOf(t, words.ToStaff, "nl"), nil)
 		b := busy(noon)
 		link.busyness(t, b)
-		said := func(m *hub.Member[*frame]) words.SiteSaid {
+		statement := func(m *hub.Member[*frame]) words.SiteStatement {
 			t.Helper()
-			var last words.SiteSaid
+			var last words.SiteStatement
 			for _, f := range drain(m) {
-				if h := hear(t, f); h.Type == "said" {
+				if h := hear(t, f); h.Type == "statement" {
 					last = h.Site
 				}
 			}
 			return last
 		}
-		if s := said(nl); s.Headline != "Druk" || s.Wait != "10–15 min" || s.Detail != "Wordt rustiger" || s.Staff != nil || s.Aloud != "Poort: Druk. 10–15 min" {
+		if s := statement(nl); s.Headline != "Druk" || s.Wait != "10–15 min" || s.Detail != "Wordt rustiger" || s.Staff != nil || s.Aloud != "Poort: Druk. 10–15 min" {
 			t.Errorf("Dutch: %+v", s)
 		}
-		if s := said(en); s.Headline != "Busy" || s.Detail != "Getting quieter" || s.Until != "open until 17:00" {
+		if s := statement(en); s.Headline != "Busy" || s.Detail != "Getting quieter" || s.Until != "open until 17:00" {
 			t.Errorf("English: %+v", s)
 		}
-		if s := said(staff); s.Staff == nil || s.Staff.Count != "20" || s.Staff.Between != "tussen 17 en 23" || s.Staff.Gates[0].InToday != "120" {
+		if s := statement(staff); s.Staff == nil || s.Staff.Count != "20" || s.Staff.Between != "tussen 17 en 23" || s.Staff.Gates[0].InToday != "120" {
 			t.Errorf("staff: %+v", s.Staff)
 		}
 		// What nobody reads is not told: the queue is for staff.
 		b.Queue = perron.Exactly(9)
 		link.busyness(t, b)
 		time.Sleep(time.Second)
-		if s := said(nl); s.ID != "" {
+		if s := statement(nl); s.ID != "" {
 			t.Errorf("told of a queue that is not shown: %+v", s)
 		}
-		if s := said(staff); s.Staff == nil || s.Staff.Queue != "ongeveer 9 wachtende voertuigen" || s.Aloud != "" {
+		if s := statement(staff); s.Staff == nil || s.Staff.Queue != "ongeveer 9 wachtende voertuigen" || s.Aloud != "" {
 			t.Errorf("staff: %+v", s)
 		}
 		// A heartbeat says of what time of day it is.
@@ -131,39 +131,41 @@ func TestWhatIsSaidLaterIsWhatIsSaidThen(t *testing.T) {
 		m, _ := join(t, v, nil)
 		link.busyness(t, busy(noon))
 		time.Sleep(2 * reviewEvery)
-		var now, later words.SiteSaid
-		var stale words.SiteStale
+		var now, fallback words.SiteStatement
+		var stale words.SiteFreshness
 		for _, f := range drain(m) {
 			switch h := hear(t, f); h.Type {
-			case "said":
+			case "statement":
 				now = h.Site
-			case "stale":
+			case "fresh":
 				if err := json.Unmarshal(h.Raw, &stale); err != nil {
 					t.Fatal(err)
 				}
-			case "later":
-				later = h.Site
+			case "fallback":
+				fallback = h.Site
 			}
 		}
-		if later.Later == nil || later.Later.Stale == nil || !now.StaleAt.Equal(busy(noon).StaleAt) {
-			t.Fatalf("now %+v, later %+v", now, later.Later)
+		if fallback.Fallback == nil || fallback.Fallback.Stale == nil || !now.StaleAt.Equal(busy(noon).StaleAt) {
+			t.Fatalf("now %+v, fallback %+v", now, fallback.Fallback)
 		}
-		if stale.Headline != "Geen actuele meting (laatste om 11:59)." || later.Later.Stale.Detail != "Meestal gemiddeld druk op dit moment." {
-			t.Errorf("stale: %q, %+v", stale.Headline, later.Later.Stale)
+		if stale.StaleHeadline != "Geen actuele meting (laatste om 11:59)." || fallback.Fallback.Stale.Detail != "Meestal gemiddeld druk op dit moment." {
+			t.Errorf("stale: %q, %+v", stale.StaleHeadline, fallback.Fallback.Stale)
 		}
 		// The next day is Ascension Day, on which it is closed.
-		first := later.Later.Then[0]
-		if !first.At.Equal(time.Date(2026, 5, 13, 15, 0, 0, 0, time.UTC)) || first.Said.Headline != "Gesloten." || first.Said.Detail != "Vrijdag open om 8:30." {
+		first := fallback.Fallback.Then[0]
+		if !first.At.Equal(time.Date(2026, 5, 13, 15, 0, 0, 0, time.UTC)) || first.Statement.Headline != "Gesloten." || first.Statement.Detail != "Vrijdag open om 8:30." {
 			t.Errorf("then %+v", first)
 		}
 		// Time passes, it is measured again, and later is still the same.
 		link.busyness(t, busy(noon.Add(40*time.Second)))
 		time.Sleep(2 * reviewEvery)
-		if slices.ContainsFunc(drain(m), func(f *frame) bool { return hear(t, f).Type == "later" }) {
-			t.Error("later was told again though nothing in it has changed")
+		for _, f := range drain(m) {
+			if h := hear(t, f); h.Type != "fresh" || len(f.text) > 250 {
+				t.Errorf("told again though nothing has changed: %s", f.text)
+			}
 		}
-		snapshot, ok := v.snapshot([]string{"poort"}, 1, noon).(openapi.SaidMessage)
-		if !ok || len(snapshot.Sites) != 1 || snapshot.Sites[0].Later == nil || snapshot.Sites[0].Aloud == "" {
+		snapshot, ok := v.snapshot([]string{"poort"}, 1, noon).(openapi.StatementMessage)
+		if !ok || len(snapshot.Sites) != 1 || snapshot.Sites[0].Fallback == nil || snapshot.Sites[0].Aloud == "" {
 			t.Errorf("snapshot %+v", snapshot)
 		}
 	})
@@ -233,7 +235,7 @@ func TestBytesAChange(t *testing.T) {
 					switch h := hear(t, f); {
 					case i < 10 || h.Type == "heartbeat": // the beginning is no change
 						continue
-					case h.Type == "said" || h.Type == "state":
+					case h.Type == "statement" || h.Type == "state":
 						changes++
 					}
 					bytes += len(f.text) + 4 // the frame's header
@@ -275,20 +277,20 @@ func TestSitesInALanguage(t *testing.T) {
 	got := r.get("/api/v1/sites?lang=en")
 	check(t, doc, "GET", "/api/v1/sites", got)
 	var list struct {
-		Sites []struct{ Said *words.SiteSaid }
+		Sites []struct{ Statement *words.SiteStatement }
 	}
 	if err := json.Unmarshal([]byte(got.body), &list); err != nil {
 		t.Fatal(err)
 	}
-	if s := list.Sites[0].Said; s == nil || s.ID != "poort" || s.Headline != "Busy" || s.Later == nil {
-		t.Errorf("said %+v", s)
+	if s := list.Sites[0].Statement; s == nil || s.ID != "poort" || s.Headline != "Busy" || s.Fallback == nil {
+		t.Errorf("statement %+v", s)
 	}
-	if got := r.get("/api/v1/sites"); strings.Contains(got.body, `"said"`) {
-		t.Errorf("said to one who asked for no language: %s", got.body)
+	if got := r.get("/api/v1/sites"); strings.Contains(got.body, `"statement"`) {
+		t.Errorf("sentences for one who asked for no language: %s", got.body)
 	}
 	check(t, doc, "GET", "/api/v1/sites/{id}", r.get("/api/v1/sites/poort?lang=nl"))
 	conn := r.mustWatch("?site=poort&lang=nl")
-	var first openapi.SaidMessage
+	var first openapi.StatementMessage
 	if err := conn.ReadJSON(&first); err != nil {
 		t.Fatal(err)
 	}
