@@ -12,6 +12,7 @@ var _ storetest.Store = (*influx.Store)(nil)
 
 // TestStore runs everything that one server can serve.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	server := influxtest.Start(t)
 	t.Run("Contract", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Opener {

@@ -159,14 +159,15 @@ func testBrokenAnywhere(t *testing.T, server *influxtest.Server) {
 // TestServerGoesAway kills the server while batches are committed, some times,
 // and brings it back.
 func TestServerGoesAway(t *testing.T) {
+	t.Parallel() // servers of their own, which mostly wait for the disk
 	server := influxtest.Start(t)
 	s := open(t, server, server.Bucket())
 	ctx := t.Context()
 
 	acked, failed := uint64(0), 0
-	kill := map[uint64]bool{1000: true, 3000: true}
+	kill := map[uint64]bool{500: true, 1500: true}
 	back := make(chan struct{})
-	for acked < 5000 {
+	for acked < 2500 {
 		if kill[acked] {
 			delete(kill, acked)
 			back = make(chan struct{})
