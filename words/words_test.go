@@ -3,6 +3,10 @@ package words
 import (
 	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +62,66 @@ func yard() *perron.Site {
 		site.Hours.Weekly[d] = []perron.Span{{Open: 8*60 + 30, Close: 17 * 60}}
 	}
 	return site
+}
+
+// Every message that the code or a template names is in the files, and every
+// message of the files is named somewhere: by its id, or by its beginning where
+// the rest is the name of something.
+func TestMessagesAreThoseInUse(t *testing.T) {
+	files, err := fs.Sub(locales, "locales")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := readFile(files, built(t).Default().Lang()+".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := regexp.MustCompile(`\b[TN](?:\(| )"([a-z]+\.[\w.]*\w)"`)
+	literal := regexp.MustCompile(`"([a-z]+\.[\w.]*)(?:%d)?"`)
+	named, found := make(map[string]bool), 0
+	for _, pattern := range []string{"*.go", "../web/*.go", "../web/templates/*.html", "../api/*.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range called.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if _, ok := f.messages[m[1]]; !ok {
+					t.Errorf("%s says %q, which is in no language file", path, m[1])
+				}
+			}
+			for _, m := range literal.FindAllStringSubmatch(string(text), -1) {
+				named[m[1]] = true
+			}
+		}
+	}
+	if found < 200 {
+		t.Errorf("found only %d messages in use: the search is broken", found)
+	}
+	for id := range f.messages {
+		used := named[id]
+		for beginning := range named {
+			switch rest, ok := strings.CutPrefix(id, beginning); {
+			case ok && strings.HasSuffix(beginning, "."):
+				used = true
+			case ok && slices.Contains([]string{"under", "over", "more"}, rest): // kinds of one message
+				used = true
+			case ok && (strings.HasSuffix(beginning, ".s") || strings.HasSuffix(beginning, ".d") || strings.HasSuffix(beginning, ".m")): // with a number
+				used = true
+			}
+		}
+		if !used {
+			t.Errorf("nothing says %s", id)
+		}
+	}
 }
 
 // A percentage tells nobody how long to wait.
