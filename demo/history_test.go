@@ -35,11 +35,11 @@ func TestHistory_isTheSimulatedPastAndNoMore(t *testing.T) {
 	until := perron.Date{Year: 2026, Month: time.October, Day: 27}.At(12 * 60)
 	// Filling in two steps must give what one step gives.
 	for _, at := range []time.Time{until.Add(-50 * time.Hour), until, until} {
-		if _, err := h.Fill(t.Context(), []*simulate.Yard{yard}, 2, at, unheard); err != nil {
+		if _, err := h.Fill(t.Context(), []*simulate.Yard{yard}, 1, at, unheard); err != nil {
 			t.Fatal(err)
 		}
 	}
-	from := perron.DateOf(until).AddDays(-14).Start()
+	from := perron.DateOf(until).AddDays(-7).Start()
 	want := map[perron.Kind]int{}
 	for d := perron.DateOf(from); !perron.DateOf(until).Before(d); d = d.AddDays(1) {
 		for _, e := range yard.Day(d).Events {
