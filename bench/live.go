@@ -300,6 +300,10 @@ const (
 	mostAChange = 429 // bytes; what a state took when the pages still made the sentences
 )
 
+// settling is how many changes a viewer sees before it is measured: with the
+// first of them a site begins to be measured, and so has another fallback.
+const settling = 5
+
 // bytesAStatement is what a viewer in a language gets for a change, with all
 // that comes beside it, until the deadline; 0 when nothing changed.
 func bytesAStatement(conn *websocket.Conn, end time.Time) int {
@@ -308,7 +312,7 @@ func bytesAStatement(conn *websocket.Conn, end time.Time) int {
 	for {
 		_, payload, err := conn.ReadMessage()
 		if err != nil { // the deadline
-			return bytes / max(statements, 1)
+			return bytes / max(statements-settling, 1)
 		}
 		var m struct {
 			Type string `json:"type"`
@@ -319,6 +323,8 @@ func bytesAStatement(conn *websocket.Conn, end time.Time) int {
 		if m.Type == "statement" {
 			statements++
 		}
-		bytes += len(payload) + 4 // frame header
+		if statements > settling {
+			bytes += len(payload) + 4 // frame header
+		}
 	}
 }
