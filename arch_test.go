@@ -253,7 +253,7 @@ var impure = []string{"os", "net", "io/fs", "syscall", "database/sql", "log", "o
 // The words are read from a file system that they are handed.
 func TestPureRooms(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	for _, p := range list(t, "./perron/...", "./counter/...", "./present/...", "./occupancy/...", "./forecast/...", "./words", "./simulate/...") {
+	for _, p := range list(t, "./perron/...", "./counter/...", "./present/...", "./yard/...", "./occupancy/...", "./forecast/...", "./words", "./simulate/...") {
 		from, _ := folder(p.ImportPath)
 		for _, imported := range p.Imports {
 			if within(imported, impure...) && !(from == "words" && imported == "io/fs") {

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	moments    = 3
-	beforeEnd  = 30 * time.Minute // of closing: who comes later may be too late
-	spare      = 15 * time.Minute // between entering, should the wait be long, and closing
-	apart      = 45 * time.Minute
-	longest    = 6  // quarters in a moment
-	worthwhile = 10 // minutes of wait: where nobody waits as long, any time is good
+	momentsKept   = 3
+	beforeEnd     = 30 * time.Minute // of closing: who comes later may be too late
+	spareTime     = 15 * time.Minute // between entering, should the wait be long, and closing
+	timeApart     = 45 * time.Minute
+	longestMoment = 6  // quarters in a moment
+	worthwhile    = 10 // minutes of wait: where nobody waits as long, any time is good
 )
 
 // lateRisk is the probability of not getting in from which a moment is no
@@ -28,7 +28,7 @@ func onAverage(s *perron.Slot) float64 { return 0.3*s.Wait.Low + 0.4*s.Wait.Mid 
 
 // bestMoments are up to three stretches of today that are left and in which the wait
 // is short, soonest first. When it stays quiet there is nothing to advise. Rate
-// is what the yard can take, in vehicles a minute.
+// is what the yard can take, in vehicles per minute.
 func bestMoments(quarters []perron.Slot, origin, midnight time.Time, site *perron.Site, rate float64) []perron.Moment {
 	var left []perron.Slot
 	worst, least := 0.0, math.Inf(1)
@@ -39,7 +39,7 @@ func bestMoments(quarters []perron.Slot, origin, midnight time.Time, site *perro
 		}
 		worst = math.Max(worst, onAverage(&s))
 		inside := s.Start.Add(time.Duration(s.Wait.High * float64(time.Minute)))
-		if s.Start.After(p.End.Add(-beforeEnd)) || inside.After(p.End.Add(-spare)) || s.Late > lateRisk {
+		if s.Start.After(p.End.Add(-beforeEnd)) || inside.After(p.End.Add(-spareTime)) || s.Late > lateRisk {
 			continue
 		}
 		left = append(left, s)
@@ -57,7 +57,7 @@ func bestMoments(quarters []perron.Slot, origin, midnight time.Time, site *perro
 		}
 		m := perron.Moment{Start: left[i].Start, Wait: left[i].Wait}
 		n := 0
-		for ; i < len(left) && onAverage(&left[i]) <= good && n < longest; i++ {
+		for ; i < len(left) && onAverage(&left[i]) <= good && n < longestMoment; i++ {
 			if n > 0 && left[i].Start.Sub(left[i-1].Start) > slotMinutes*time.Minute {
 				break
 			}
@@ -82,9 +82,9 @@ func bestMoments(quarters []perron.Slot, origin, midnight time.Time, site *perro
 	out := []perron.Moment{}
 	for _, m := range found {
 		clash := slices.ContainsFunc(out, func(o perron.Moment) bool {
-			return m.Start.Before(o.End.Add(apart)) && o.Start.Before(m.End.Add(apart))
+			return m.Start.Before(o.End.Add(timeApart)) && o.Start.Before(m.End.Add(timeApart))
 		})
-		if !clash && len(out) < moments {
+		if !clash && len(out) < momentsKept {
 			out = append(out, m)
 		}
 	}

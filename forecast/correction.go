@@ -31,7 +31,7 @@ type correction struct {
 	hour     int     // slots in an hour, at least 1
 	known    int     // rows that are known: 0 … known-1
 	damping  float64 // counts that ratios are damped with
-	// Sums over rows 0 … i-1 of what was counted and what the profile said.
+	// Sums over rows 0 … i-1 of what was counted and of the profile.
 	sumY, sumP []float64
 }
 
@@ -137,7 +137,22 @@ func (c *correction) features(f *[featureCount]float64, origin, day, slot int) f
 		}
 	}
 	if c.s.without != 0 {
-		c.s.without.mask(f)
+		leaveOut(c.s.without, f)
 	}
 	return base
+}
+
+// leaveOut zeroes the regressors of parts that are left out.
+func leaveOut(p Part, f *[featureCount]float64) {
+	for part, list := range map[Part][]int{
+		PartToday: {fLast, fHour, fThree, fToday, fSame},
+		PartWeek:  {fDay, fWeek},
+		PartNear:  {fShort, fSmooth, fPool},
+	} {
+		if p.has(part) {
+			for _, i := range list {
+				f[i] = 0
+			}
+		}
+	}
 }

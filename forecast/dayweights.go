@@ -10,10 +10,10 @@ import "math"
 const (
 	weeksAround = 2   // weeks before and after a day that it is compared with
 	unusual     = 3.5 // robust standard deviations from which a day counts for less
-	leastDays   = 10  // of which something is known, to judge any
+	leastDays   = 10  // of which something is known, to weigh any
 )
 
-// size is the logarithm of the mean count of a day that is over, NaN where
+// logSize is the logarithm of the mean count of a day that is over, NaN where
 // too little is known of it.
 func (s *series) logSize(day int) float64 {
 	if s.logSizes == nil {
@@ -36,7 +36,7 @@ func (s *series) logSize(day int) float64 {
 	return v
 }
 
-// trust is what each of the days from … last counts for in a profile, at
+// dayWeights is what each of the days from … last counts for in a profile, at
 // most 1. It is kept, since profiles of other kinds of day ask the same.
 func (s *series) dayWeights(from, last int) []float64 {
 	if v, ok := s.weights[last]; ok {

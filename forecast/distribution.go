@@ -10,7 +10,7 @@ import (
 // q90 is the 90 % point of the standard normal distribution.
 const q90 = 1.2816
 
-// at is the value of an interval at a standard normal z: a two-piece normal
+// quantileAt is the value of an interval at a standard normal z: a two-piece normal
 // through the three quantiles, never below 0.
 func quantileAt(v perron.Interval, z float64) float64 {
 	if z < 0 {
@@ -45,7 +45,7 @@ func median(v []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// spread is the interval of the paths' values; it sorts them.
+// intervalOf is the interval of the paths' values; it sorts them.
 func intervalOf(v []float64) perron.Interval {
 	slices.Sort(v)
 	pick := func(q float64) float64 {

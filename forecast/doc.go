@@ -9,5 +9,6 @@
 // are then sent through the queue and the bays as they stand now, many times
 // with other luck, which gives the wait and its interval.
 //
-// See docs/forecasting.md for formulas, sources and scores.
+// See docs/forecasting.md for formulas and sources, and
+// docs/forecasting-measured.md for scores.
 package forecast

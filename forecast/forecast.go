@@ -7,11 +7,6 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-const (
-	daysAhead = 8 // today included, that forecasts reach
-	freshness = 15 * time.Minute
-)
-
 // Forecast looks ahead from origin: a slot for each quarter until the end of
 // tomorrow and for each hour of seven days. recent are the quarter-hour counts
 // of today at least, now is the present state; a now that is older than a
@@ -24,8 +19,8 @@ const (
 func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Estimate) perron.Forecast {
 	origin = origin.UTC()
 	f := perron.Forecast{Site: m.site.ID, Origin: origin}
-	now = possible(now)
-	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finite(now)
+	now = plausibleState(now)
+	live := !now.At.IsZero() && origin.Sub(now.At).Abs() <= freshness && finiteState(now)
 	if live {
 		m.queues.follow(&now)
 	}
@@ -45,12 +40,12 @@ func (m *Model) Forecast(origin time.Time, recent []perron.Count, now perron.Est
 			f.Quarters = append(f.Quarters, s.Slot)
 		}
 	}
-	f.Hours = hours(quarters, today)
+	f.Hours = hourlySlots(quarters, today)
 	f.Best = bestMoments(f.Quarters, origin, today.End(), m.site, m.queues.serviceRate())
 	return f
 }
 
-func finite(e perron.Estimate) bool {
+func finiteState(e perron.Estimate) bool {
 	for _, i := range []perron.Interval{e.OnSite, e.Queue, e.Wait} {
 		for _, v := range []float64{i.Low, i.Mid, i.High} {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -61,9 +56,9 @@ func finite(e perron.Estimate) bool {
 	return !math.IsNaN(e.EntryRate) && !math.IsInf(e.EntryRate, 0)
 }
 
-// possible is an estimate without less than nobody, and with rising quantiles;
+// plausibleState is an estimate without less than nobody, and with rising quantiles;
 // a wait is no longer than a day.
-func possible(e perron.Estimate) perron.Estimate {
+func plausibleState(e perron.Estimate) perron.Estimate {
 	for _, v := range []*perron.Interval{&e.OnSite, &e.Queue, &e.Wait} {
 		v.Low = math.Max(0, v.Low)
 		v.Mid = math.Max(v.Low, v.Mid)
@@ -83,7 +78,7 @@ func (m *Model) runs(origin time.Time, now perron.Estimate, live bool) []runSlot
 	for k := range daysAhead - 1 {
 		d := today.AddDays(k)
 		from := d.Start()
-		var state *[paths]flow
+		var state *[pathCount]flow
 		if k == 0 && live {
 			from, state = begin, m.run.present(now)
 		}
@@ -105,7 +100,7 @@ func (m *Model) runs(origin time.Time, now perron.Estimate, live bool) []runSlot
 
 // runDay runs one civil day ahead, from an instant on. The state is that of begun,
 // within the first slot; without one the yard is empty and as fast as usual.
-func (m *Model) runDay(date perron.Date, from, begun time.Time, state *[paths]flow, basis perron.Quality) []runSlot {
+func (m *Model) runDay(date perron.Date, from, begun time.Time, state *[pathCount]flow, basis perron.Quality) []runSlot {
 	d := &dayAhead{
 		date: date, from: from, begun: begun, state: state, basis: basis,
 		periods: m.site.Hours.Periods(date), open: m.history.open(date),
@@ -148,7 +143,7 @@ func (m *Model) past(today perron.Date, begin time.Time) []runSlot {
 		if i >= 0 && i <= origin && !math.IsNaN(m.expected.series.rows[i].y) {
 			joined := m.expected.series.rows[i].y * m.queues.joinedAt(s.Start)
 			s.Arrivals = perron.Exactly(joined)
-			s.arrivals = new([paths]float64)
+			s.arrivals = new([pathCount]float64)
 			for p := range s.arrivals {
 				s.arrivals[p] = joined
 			}
@@ -158,8 +153,8 @@ func (m *Model) past(today perron.Date, begin time.Time) []runSlot {
 	return out
 }
 
-// hours sums quarters to the hours of seven days.
-func hours(quarters []runSlot, today perron.Date) []perron.Slot {
+// hourlySlots sums quarters to the hours of seven days.
+func hourlySlots(quarters []runSlot, today perron.Date) []perron.Slot {
 	out := []perron.Slot{}
 	end := today.AddDays(7).Start()
 	for i := 0; i < len(quarters); {
@@ -169,7 +164,7 @@ func hours(quarters []runSlot, today perron.Date) []perron.Slot {
 		}
 		h := quarters[i].Slot
 		h.Start, h.Minutes = start, 60
-		var sum [paths]float64
+		var sum [pathCount]float64
 		some := false
 		for ; i < len(quarters) && perron.Hour.Start(quarters[i].Start).Equal(start); i++ {
 			if h.Level == perron.Closed && quarters[i].Level != perron.Closed {

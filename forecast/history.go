@@ -226,7 +226,7 @@ func (h *history) dropGaps() {
 	}
 }
 
-// noteSeen notes at which times of day anybody ever counted: a yard that was
+// findSeen notes at which times of day anybody ever counted: a yard that was
 // counted for three hours of one day is not quiet for the rest of it. An hour
 // around those times is taken to be like them.
 func (h *history) findSeen() {

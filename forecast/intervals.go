@@ -24,7 +24,7 @@ type intervals struct {
 	scale []float64    // of the error by slot of the day, relative; nil for 1
 }
 
-// defaultIntervals are as wide as experience elsewhere says.
+// defaultIntervals are as wide as those of other series.
 func defaultIntervals() intervals {
 	return intervals{bins: []float64{math.Inf(1)}, quant: [][3]float64{{-1.25, -0.05, 1.3}}}
 }
@@ -36,7 +36,7 @@ func normalIntervals() intervals {
 
 // newIntervals sorts the standardised errors of samples by the size of their
 // means and keeps their quantiles. sd is the deviation of a count with a mean.
-func newIntervals(s *series, samples []sample, means []float64, sd func(float64) float64) (f intervals) {
+func newIntervals(s *series, samples []trainingSample, means []float64, sd func(float64) float64) (f intervals) {
 	type residual struct{ m, e, w float64 }
 	all := make([]residual, len(samples))
 	width := make([]float64, s.perDay)

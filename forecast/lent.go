@@ -13,7 +13,7 @@ const (
 	priorWeight = 0.7
 )
 
-// priorOf is the borrowed pattern by slot of a civil day, nil without one.
+// patternOf is the borrowed pattern by slot of a civil day, nil without one.
 func (o *outsideFacts) patternOf(h *history, d perron.Date, kind int) []float64 {
 	if len(o.patterns) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func (o *outsideFacts) patternOf(h *history, d perron.Date, kind int) []float64 
 	return out
 }
 
-// addPrior puts the borrowed patterns into a series, by kind of day.
+// addPatterns puts the borrowed patterns into a series, by kind of day.
 func (o *outsideFacts) addPatterns(s *series, h *history) {
 	if len(o.patterns) == 0 {
 		return

@@ -9,6 +9,11 @@ import (
 	"github.com/perrondrukte/perrondrukte/yard"
 )
 
+const (
+	daysAhead = 8 // today included, that forecasts reach
+	freshness = 15 * time.Minute
+)
+
 // A Model forecasts one site. It starts without history and knows the opening
 // hours only. It is not safe for concurrent use.
 //

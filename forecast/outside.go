@@ -12,14 +12,14 @@ import (
 
 const weatherDays = 28 // that the usual weather is made of
 
-// outside is the weather of a row as regressors; zero where it is not known.
+// external is the weather of a row as regressors; zero where it is not known.
 type external struct {
 	warm float64 // ten degrees above the usual of that hour
 	rain float64 // log(1 + mm in that hour), less the usual
 	wet  float64 // part of the open hours of the day with rain, less the usual
 }
 
-// usually is a running mean over the last days of something that a day may
+// runningMean is a running mean over the last days of something that a day may
 // lack.
 type runningMean struct {
 	values []float64
@@ -71,7 +71,7 @@ func (o *outsideFacts) addWeather(hours []perron.Weather) {
 	}
 }
 
-// forgetWeather drops what is older than the days that are kept.
+// forget drops what is older than the days that are kept.
 func (o *outsideFacts) forget(base perron.Date) {
 	before := base.AddDays(-weatherDays).Start().Unix()
 	for at := range o.weather {

@@ -15,7 +15,7 @@ const (
 	PartOutliers                  // that outliers are cut in the fit
 	PartErrors                    // intervals from the model's own past errors, in place of a normal distribution
 	PartClasses                   // that errors are sorted by the size of the mean and the time of day
-	PartDays                      // that the pull grows with how much the errors of a day hang together
+	PartDays                      // that the pull grows with how much the errors of a day depend on each other
 	PartTrust                     // that days unlike their kind count for less in the profile
 )
 
@@ -35,7 +35,7 @@ func Parts() []struct {
 		{PartNear, "short memory, neighbours, other days"},
 		{PartFit, "coefficients fitted to the past"},
 		{PartRidge, "pull towards plain numbers"},
-		{PartDays, "errors of a day hang together"},
+		{PartDays, "errors of a day depend on each other"},
 		{PartRecency, "young days count for more"},
 		{PartPool, "other weekdays in the profile"},
 		{PartTrust, "unusual days count for less"},
@@ -47,18 +47,3 @@ func Parts() []struct {
 
 // has says whether a part is among those of p.
 func (p Part) has(q Part) bool { return p&q != 0 }
-
-// mask zeroes the features that are left out.
-func (p Part) mask(f *[featureCount]float64) {
-	for part, list := range map[Part][]int{
-		PartToday: {fLast, fHour, fThree, fToday, fSame},
-		PartWeek:  {fDay, fWeek},
-		PartNear:  {fShort, fSmooth, fPool},
-	} {
-		if p.has(part) {
-			for _, i := range list {
-				f[i] = 0
-			}
-		}
-	}
-}

@@ -121,7 +121,7 @@ func (s *series) profile(kind, last int) profile {
 	return p
 }
 
-// borrow adds the borrowed pattern of a kind to the sums of its past days.
+// addLent adds the borrowed pattern of a kind to the sums of its past days.
 func (s *series) addLent(p *profile, kind, last int, long, short []float64) {
 	prior := s.lent[kind]
 	if prior == nil {
@@ -139,7 +139,7 @@ func (s *series) addLent(p *profile, kind, last int, long, short []float64) {
 	}
 }
 
-// level is how own counts compare to the borrowed pattern up to a day; 1
+// lentLevel is how own counts compare to the borrowed pattern up to a day; 1
 // without any, and little is made of few.
 func (s *series) lentLevel(last int) float64 {
 	var own, prior float64

@@ -25,7 +25,7 @@ type queueMemory struct {
 	median  float64           // of the rates; 0 when it is to be found
 }
 
-// noteRate keeps the rate at which a queue was let in.
+// rememberRate keeps the rate at which a queue was let in.
 func (q *queueMemory) rememberRate(e *perron.Estimate) {
 	if e.Queue.Mid < leastQueue || !(e.EntryRate > 0) || math.IsInf(e.EntryRate, 0) {
 		return
@@ -37,7 +37,7 @@ func (q *queueMemory) rememberRate(e *perron.Estimate) {
 	q.median = 0
 }
 
-// usualRate is the median of the rates at which queues were let in; 0 when too
+// medianRate is the median of the rates at which queues were let in; 0 when too
 // few are known.
 func (q *queueMemory) medianRate() float64 {
 	if q.median == 0 && len(q.rates) >= 30 {
@@ -68,7 +68,7 @@ func (q *queueMemory) remember(at time.Time, queue float64) {
 	}
 }
 
-// onRoad is a queue as it can be: what is twice as long as the road is none.
+// plausibleQueue is a queue as it can be: what is twice as long as the road is none.
 func (q *queueMemory) plausibleQueue(queue float64) float64 {
 	return math.Max(0, math.Min(2*q.yard.Road, queue))
 }
@@ -77,7 +77,7 @@ func (q *queueMemory) plausibleQueue(queue float64) float64 {
 // longer queues are remembered, since a public road does not end there.
 func (q *queueMemory) room() float64 { return math.Max(q.yard.Road, q.longest) }
 
-// noteLongest keeps the length that one queue in fifty was beyond.
+// findLongest keeps the length that one queue in fifty was beyond.
 func (q *queueMemory) findLongest() {
 	const enough = 20 // quarters of an hour
 	var some []float64
@@ -101,7 +101,7 @@ func (q *queueMemory) forget(before time.Time) {
 	}
 }
 
-// capacity is how many vehicles a minute a full yard lets through: as measured
+// serviceRate is how many vehicles per minute a full yard lets through: as measured
 // when that is plausible, else bays over the usual dwell (its mean, about 13 %
 // above the median).
 func (q *queueMemory) serviceRate() float64 {
@@ -111,7 +111,7 @@ func (q *queueMemory) serviceRate() float64 {
 	return q.plausibleRate(q.medianRate())
 }
 
-// capacityLater is that of another day: what is usual, if that is known.
+// usualServiceRate is that of another day: what is usual, if that is known.
 func (q *queueMemory) usualServiceRate() float64 {
 	if rate := q.medianRate(); rate > 0 {
 		return q.plausibleRate(rate)
@@ -119,7 +119,7 @@ func (q *queueMemory) usualServiceRate() float64 {
 	return q.serviceRate()
 }
 
-// plausible is a rate, or one near it that the bays could have, or for 0 that
+// plausibleRate is a rate, or one near it that the bays could have, or for 0 that
 // of the bays.
 func (q *queueMemory) plausibleRate(rate float64) float64 {
 	usual := q.yard.ServiceRate(q.yard.Dwell)

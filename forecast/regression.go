@@ -19,7 +19,7 @@ type regression struct {
 // pair is an origin row and a target row.
 type pair struct{ origin, target int }
 
-// prior are the coefficients in the absence of data: the level of the last
+// priorCoefficients are the coefficients in the absence of data: the level of the last
 // three hours fades with the hours ahead, that of the week stays.
 func priorCoefficients(hours float64) (b [featureCount]float64) {
 	fade := func(v, by float64) float64 { return v * math.Exp(-hours/by) }
@@ -30,7 +30,7 @@ func priorCoefficients(hours float64) (b [featureCount]float64) {
 }
 
 // A sample is a pair of a past origin and target with what was known of it.
-type sample struct {
+type trainingSample struct {
 	f         [featureCount]float64
 	p, y, w   float64 // profile, count, weight
 	day, slot int     // of the target
@@ -38,8 +38,8 @@ type sample struct {
 
 // samplesOf are the pairs of which everything is known, older ones with less
 // weight.
-func (c *correction) samplesOf(pairs []pair, memory float64) []sample {
-	out := make([]sample, 0, len(pairs))
+func (c *correction) samplesOf(pairs []pair, memory float64) []trainingSample {
+	out := make([]trainingSample, 0, len(pairs))
 	newest := 0
 	if len(pairs) > 0 {
 		newest = c.s.rows[pairs[len(pairs)-1].target].day
@@ -49,7 +49,7 @@ func (c *correction) samplesOf(pairs []pair, memory float64) []sample {
 		if math.IsNaN(r.y) {
 			continue
 		}
-		sm := sample{y: r.y, day: r.day, slot: r.slot}
+		sm := trainingSample{y: r.y, day: r.day, slot: r.slot}
 		sm.p = c.features(&sm.f, pr.origin, r.day, r.slot)
 		if math.IsNaN(sm.p) {
 			continue
@@ -64,11 +64,11 @@ func (c *correction) samplesOf(pairs []pair, memory float64) []sample {
 	return out
 }
 
-// faith is the part of the way from the plain numbers to what the past says that
+// shrinkage is the part of the way from the plain numbers to what the past says that
 // coefficients go: the past weeks are not those to come.
 const shrinkage = 0.7
 
-// train fits the regression by quasi-likelihood (McCullagh and Nelder,
+// fit fits the regression by quasi-likelihood (McCullagh and Nelder,
 // Generalized Linear Models, 2nd ed., chapter 9: variance mean + phi·mean²),
 // with a ridge towards the prior and less weight on older rows.
 func (c *correction) fit(pairs []pair, prior [featureCount]float64, memory float64) regression {
@@ -152,7 +152,7 @@ func (c *correction) fit(pairs []pair, prior [featureCount]float64, memory float
 	return out
 }
 
-// together measures how much the errors of a day hang together: the variance of
+// dayDependence measures how much the errors of a day depend on each other: the variance of
 // their sum, as a multiple of what it would be if they did not. A regression
 // that takes them for independent is as many times too sure of itself.
 type dayDependence struct {
@@ -161,7 +161,7 @@ type dayDependence struct {
 	sums, vars                    float64
 }
 
-func (t *dayDependence) add(sm *sample, e, v float64) {
+func (t *dayDependence) add(sm *trainingSample, e, v float64) {
 	if sm.day != t.day {
 		t.close()
 		t.day, t.weight = sm.day, sm.w
@@ -191,7 +191,7 @@ func (f *regression) factor(x *[featureCount]float64) float64 {
 }
 
 // mean is what is expected of a sample.
-func (f *regression) mean(sm *sample) float64 { return sm.p * f.factor(&sm.f) }
+func (f *regression) mean(sm *trainingSample) float64 { return sm.p * f.factor(&sm.f) }
 
 // cut is an error around a mean, no larger than that of an outlier.
 func (f *regression) cut(e, mean float64) float64 {
@@ -202,10 +202,10 @@ func (f *regression) cut(e, mean float64) float64 {
 // sd is the standard deviation of a count with this mean.
 func (f *regression) sd(mean float64) float64 { return math.Sqrt(mean + f.phi*mean*mean + 0.1) }
 
-// unseen are the means of the samples by a regression that has not seen their
+// leaveDayOut are the means of the samples by a regression that has not seen their
 // day, to first order (a step of Newton's method away from what that day says),
 // so that its errors are as large as those of a day to come.
-func (f *regression) leaveDayOut(s *series, samples []sample, h *[featureCount][featureCount]float64) []float64 {
+func (f *regression) leaveDayOut(s *series, samples []trainingSample, h *[featureCount][featureCount]float64) []float64 {
 	out := make([]float64, len(samples))
 	for i := range samples {
 		out[i] = f.mean(&samples[i])

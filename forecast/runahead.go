@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	paths  = 48
-	inStep = 3 // steps in a slot
+	pathCount = 48
+	inStep    = 3 // steps in a slot
 )
 
-// draws are the fixed standard normal numbers of every path: one for each slot
+// drawPaths are the fixed standard normal numbers of every path: one for each slot
 // of a day, a third of whose variance is a level that wanders slowly (a busy
 // hour is followed by a busy hour) and the rest the luck of the slot; behind
 // them four for the start, the scatter of the wait and the rate of the entrance.
 func drawPaths() [][]float64 {
 	const keep, level = 0.87, 0.58
 	r := rand.New(rand.NewPCG(2026, 1))
-	out := make([][]float64, paths)
+	out := make([][]float64, pathCount)
 	for p := range out {
 		out[p] = make([]float64, perDay+4)
 		if p%2 == 1 { // antithetic: the mean stays in the middle
@@ -43,10 +43,10 @@ func drawPaths() [][]float64 {
 	return out
 }
 
-// slotRun is a slot with its paths, so that hours can be summed of quarters.
+// runSlot is a slot with its paths, so that hours can be summed of quarters.
 type runSlot struct {
 	perron.Slot
-	arrivals *[paths]float64 // nil when closed or unknown
+	arrivals *[pathCount]float64 // nil when closed or unknown
 }
 
 // A flow is the yard in one path: a fluid of vehicles through a queue and bays.
@@ -72,7 +72,7 @@ func (f *flow) step(leave, arrivals, bays, lanes, room float64) {
 const admissionScatter = 0.5
 
 // wait is the minutes until it is the turn of someone who joins: the time in which
-// the queue before them empties, since rate of them a minute are let in and some
+// the queue before them empties, since rate of them per minute are let in and some
 // give up.
 func (f *flow) wait(y *yard.Yard, rate, z float64) float64 {
 	if f.queue < 0.5 {
@@ -101,10 +101,10 @@ type runAhead struct {
 // A dayAhead is what the run of one civil day is made of.
 type dayAhead struct {
 	date        perron.Date
-	from        time.Time      // the first slot
-	begun       time.Time      // of the state, within the first slot
-	state       *[paths]flow   // nil for an empty yard
-	basis       perron.Quality // of the slots
+	from        time.Time        // the first slot
+	begun       time.Time        // of the state, within the first slot
+	state       *[pathCount]flow // nil for an empty yard
+	basis       perron.Quality   // of the slots
 	periods     []perron.Period
 	open        [perDay]float64 // part of each slot
 	expected    [perDay]perron.Interval
@@ -114,8 +114,8 @@ type dayAhead struct {
 }
 
 // present draws the state of each path from the estimate.
-func (r *runAhead) present(now perron.Estimate) *[paths]flow {
-	var out [paths]flow
+func (r *runAhead) present(now perron.Estimate) *[pathCount]flow {
+	var out [pathCount]flow
 	for p := range out {
 		z := r.draws[p][perDay:]
 		out[p] = flow{
@@ -130,7 +130,7 @@ func (r *runAhead) present(now perron.Estimate) *[paths]flow {
 func (r *runAhead) day(d *dayAhead) []runSlot {
 	state := d.state
 	if state == nil {
-		state = &[paths]flow{}
+		state = &[pathCount]flow{}
 	}
 	bays, gate := r.yard.Bays, r.yard.GateRate()
 	rate, room := math.Min(d.serviceRate, gate), d.room
@@ -138,7 +138,7 @@ func (r *runAhead) day(d *dayAhead) []runSlot {
 	// through what it does in truth; the rate of a path is a little off from the
 	// one that is known.
 	const stepMinutes = float64(slotMinutes) / inStep
-	var leave [paths]float64
+	var leave [pathCount]float64
 	for p := range leave {
 		leave[p] = math.Min(1, stepMinutes*rate*math.Exp(rateScatter*r.draws[p][perDay+3])/bays)
 	}
@@ -152,7 +152,7 @@ func (r *runAhead) day(d *dayAhead) []runSlot {
 	}
 	end := d.date.End()
 	var out []runSlot
-	var waits, inside [paths]float64
+	var waits, inside [pathCount]float64
 	for t, k := d.from, 0; t.Before(end); t, k = t.Add(slotMinutes*time.Minute), k+1 {
 		slot := int(perron.TimeOfDayOf(t)) / slotMinutes
 		s := runSlot{Slot: perron.Slot{Start: t, Minutes: slotMinutes, Basis: d.basis}}
@@ -164,7 +164,7 @@ func (r *runAhead) day(d *dayAhead) []runSlot {
 			inside[p] = state[p].inside
 		}
 		if d.open[slot] > 0 && d.known[slot] {
-			s.arrivals = new([paths]float64)
+			s.arrivals = new([pathCount]float64)
 			for p := range state {
 				s.arrivals[p] = quantileAt(d.expected[slot], r.draws[p][slot]) * r.yard.JoinsUsually(waits[p])
 			}
@@ -185,7 +185,7 @@ func (r *runAhead) day(d *dayAhead) []runSlot {
 		}
 		out = append(out, s)
 		// On to the next slot.
-		if s.arrivals == nil && empty(state) {
+		if s.arrivals == nil && allEmpty(state) {
 			continue
 		}
 		for i := range inStep {
@@ -210,8 +210,8 @@ func (r *runAhead) day(d *dayAhead) []runSlot {
 	return out
 }
 
-// empty says that nobody is there in any path.
-func empty(state *[paths]flow) bool {
+// allEmpty says that nobody is there in any path.
+func allEmpty(state *[pathCount]flow) bool {
 	for _, f := range state {
 		if f.inside > 0.01 || f.queue > 0 {
 			return false

@@ -16,11 +16,11 @@ const (
 	leastWait = 5.0 // minutes: less is no wait worth telling
 )
 
-// horizons are the leads, in minutes, that are scored together: more than the
+// scoredHorizons are the leads, in minutes, that are scored together: more than the
 // one before and up to this.
-var horizons = []int{60, 3 * 60, 6 * 60, 24 * 60, 48 * 60, 8 * 24 * 60}
+var scoredHorizons = []int{60, 3 * 60, 6 * 60, 24 * 60, 48 * 60, 8 * 24 * 60}
 
-// byHour is the first of the horizons at which forecasts are by the hour.
+// hourlyHorizon is the first of the horizons at which forecasts are by the hour.
 const hourlyHorizon = 5
 
 // A Scorer compares forecasts with what came. It keeps sums by day, not the
@@ -42,7 +42,7 @@ type dayScore [6]struct {
 	lossOfArrivals, lossOfWait pinballSums
 }
 
-// A tally sums up pairs of a forecast and its truth.
+// errorSums sums up pairs of a forecast and its truth.
 type errorSums struct {
 	n                                 int
 	truth, off, bias, pinball, within float64
@@ -75,8 +75,8 @@ func (s *Scorer) Forecast(f *perron.Forecast) {
 		for j := range slots {
 			v := &slots[j]
 			lead := int(v.Start.Sub(f.Origin) / time.Minute)
-			h, _ := slices.BinarySearch(horizons, lead)
-			if lead <= 0 || h >= len(horizons) || !v.Open || v.Basis == perron.QualityUnknown || v.Start.Before(s.from) {
+			h, _ := slices.BinarySearch(scoredHorizons, lead)
+			if lead <= 0 || h >= len(scoredHorizons) || !v.Open || v.Basis == perron.QualityUnknown || v.Start.Before(s.from) {
 				continue
 			}
 			if (i == 1) != (h >= hourlyHorizon) || v.Minutes != slotMinutes && i == 0 {
@@ -90,7 +90,7 @@ func (s *Scorer) Forecast(f *perron.Forecast) {
 	}
 }
 
-// pair compares a slot with its truth, if that is known. Whether a wait counts
+// score compares a slot with its truth, if that is known. Whether a wait counts
 // is decided by what was said, never by what came: intervals that hold as often
 // as they should do not hold on the days that are picked because they turned
 // out badly (Lerch and others, "Forecaster's Dilemma: Extreme Events and
@@ -149,7 +149,7 @@ func (t *errorSums) add(v perron.Interval, truth, grain float64) {
 	}
 }
 
-// quantileLoss is the mean loss of what was said of a truth. The loss of the
+// pinballLoss is the mean loss of what was said of a truth. The loss of the
 // quantile q of a truth y is q·(y−x) or (1−q)·(x−y), whichever is positive
 // (Koenker and Bassett, "Regression Quantiles", Econometrica 46, 1978); its mean
 // is a proper score (Gneiting and Raftery, JASA 102, 2007, section 6).
@@ -179,7 +179,7 @@ func (t *errorSums) accuracy() perron.Accuracy {
 	}
 }
 
-// Score sums up the last 28 days until the truth that is known ends, and judges
+// Score sums up the last 28 days until the truth that is known ends, and says
 // whether forecasts have become worse than they were.
 func (s *Scorer) Score(now time.Time) perron.Score {
 	today := perron.DateOf(now)
@@ -187,10 +187,10 @@ func (s *Scorer) Score(now time.Time) perron.Score {
 	out := perron.Score{From: from.Start(), To: today.AddDays(1).Start()}
 	total, days := s.between(from, today)
 	out.Days = days
-	for h, upTo := range horizons {
+	for h, upTo := range scoredHorizons {
 		v := perron.HorizonScore{UpTo: upTo, Minutes: slotMinutes, Idle: total[h].idle, Unforeseen: total[h].unforeseen}
 		if h > 0 {
-			v.Over = horizons[h-1]
+			v.Over = scoredHorizons[h-1]
 		}
 		if h >= hourlyHorizon {
 			v.Minutes = 60

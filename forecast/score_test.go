@@ -51,7 +51,7 @@ func TestScore(t *testing.T) {
 	// hour ahead, the other seven further.
 	s.Forecast(said(d.At(9*60), d, perron.Interval{Low: 5, Mid: 8, High: 9}, perron.Interval{Low: 5, Mid: 15, High: 30}))
 	got := s.Score(d.At(13 * 60))
-	if got.Days != 1 || len(got.Horizons) != len(horizons) {
+	if got.Days != 1 || len(got.Horizons) != len(scoredHorizons) {
 		t.Fatalf("%+v", got)
 	}
 	// 10 %: 0.1·5, 50 %: 0.5·2, 90 %: 0.9·1; a third of 2.4.

@@ -23,7 +23,7 @@ const (
 	// A day counts by how many standard deviations its error is above the mean,
 	// less the allowance, and at most by mostOfDay, so that one day is never
 	// enough and two are only when both are far beyond all others. These numbers
-	// were chosen with simulated yards; docs/forecasting.md has what came of it.
+	// were chosen with simulated yards; docs/forecasting-measured.md has what came of it.
 	allowance = 1.0
 	mostOfDay = 2.0
 	alarmAt   = 3.4
@@ -39,11 +39,11 @@ const (
 	fewestPairs = 8
 )
 
-// dayAhead is how many of the horizons are judged: what is said up to a day
+// dayHorizons is how many of the horizons count: what is said up to a day
 // ahead is what people go by.
 const dayHorizons = 4
 
-// A loss is the sum over pairs of the quantile loss, each in units of what such
+// pinballSums is the sum over pairs of the pinball loss, each in units of what such
 // a pair scatters by, so that a Saturday can be compared with a Tuesday.
 type pinballSums struct {
 	n   int
@@ -125,7 +125,7 @@ func (s *Scorer) errors(from perron.Date, days int, of func(t *dayScore, h int) 
 	return out
 }
 
-// addUp is the greatest sum over the last one, two, three … of the recent days
+// cumulativeSum is the greatest sum over the last one, two, three … of the recent days
 // of how far each lies above what is usual: Page's cumulative sum ("Continuous
 // Inspection Schemes", Biometrika 41, 1954), within a week.
 func cumulativeSum(usual, recent []float64) (most float64) {

@@ -109,7 +109,7 @@ type daySummary struct {
 const (
 	// A counter drifts when it is this likely to miss at least a tenth, and seven
 	// in a hundred more than it used to; and no longer when it is that unlikely.
-	// See docs/forecasting.md for how often and how late that warns.
+	// See docs/forecasting-measured.md for how often and how late that warns.
 	driftStarts, driftEnds = 0.35, 0.12
 	driftAtLeast           = 0.1
 	driftMore              = 0.07

@@ -97,7 +97,7 @@ var aheadMinutes = []int{30, 60, 120, 240}
 
 // An aheadScore is what the forecasts of one yard came to, by aheadMinutes.
 type aheadScore struct {
-	ours, naive, queued []tally
+	ours, naive, queued []errorSums
 	late                brier
 }
 
@@ -108,7 +108,7 @@ func rateOf(bays int, dwell float64) float64 { return float64(bays) / (dwell * 1
 // aheadOf lives through ten Saturdays after eight weeks of history, with the
 // present state and the queues of the past known.
 func aheadOf(site *perron.Site, visits float64, seed uint64) *aheadScore {
-	s := &aheadScore{ours: make([]tally, len(aheadMinutes)), naive: make([]tally, len(aheadMinutes)), queued: make([]tally, len(aheadMinutes))}
+	s := &aheadScore{ours: make([]errorSums, len(aheadMinutes)), naive: make([]errorSums, len(aheadMinutes)), queued: make([]errorSums, len(aheadMinutes))}
 	rate := rateOf(site.Bays, site.TypicalDwell)
 	y := &simulate.Yard{Site: site, Seed: seed, Visits: visits}
 	m := forecast.New(site)
@@ -224,21 +224,21 @@ func (e *eval) ahead() error {
 	wait.Wait()
 	t := e.table(fmt.Sprintf("Forecast of the wait (minutes) on simulated Saturdays, ten a seed, seeds %v", seeds),
 		"yard", "ahead", "mean error", "\"as now\"", "bias", "80 % range holds", "while there is a wait")
-	row := func(name, ahead string, ours, naive, queued *tally, judged bool) {
+	row := func(name, ahead string, ours, naive, queued *errorSums, judged bool) {
 		all, some := fmt.Sprintf("%.3f", ours.coverage()), fmt.Sprintf("%.3f", queued.coverage())
 		if judged {
 			some = e.holds(name+", "+ahead+": coverage while there is a wait", queued.coverage(), 0.77, 0.84)
 		}
 		t.row(name, ahead, fmt.Sprintf("%.2f", ours.mae()), fmt.Sprintf("%.2f", naive.mae()), fmt.Sprintf("%+.1f", ours.bias()), all, some)
 	}
-	byMinutes := make([][3]tally, len(aheadMinutes))
+	byMinutes := make([][3]errorSums, len(aheadMinutes))
 	var late brier
 	for i, c := range aheadCases {
-		var yard [3]tally
+		var yard [3]errorSums
 		for h, minutes := range aheadMinutes {
-			var one [3]tally
+			var one [3]errorSums
 			for _, s := range scores[i] {
-				for k, v := range []*tally{&s.ours[h], &s.naive[h], &s.queued[h]} {
+				for k, v := range []*errorSums{&s.ours[h], &s.naive[h], &s.queued[h]} {
 					one[k].join(v)
 				}
 			}
@@ -319,8 +319,8 @@ func (e *eval) speed() error {
 	slices.Sort(each)
 	runtime.KeepAlive(m)
 	t := e.table("Speed and memory", "what", "figure")
-	t.row("refit and forecast with three years of quarter hours, seconds", e.judge("three years: seconds", "%.3f", long.Seconds(), anyLow, 1))
-	t.row("one live update of the forecast, milliseconds", e.judge("live update: milliseconds", "%.2f", each[len(each)/2], anyLow, 5))
+	t.row("refit and forecast with three years of quarter hours, seconds", e.figure("three years: seconds", "%.3f", long.Seconds(), anyLow, 1))
+	t.row("one live update of the forecast, milliseconds", e.figure("live update: milliseconds", "%.2f", each[len(each)/2], anyLow, 5))
 	t.row("memory that the model of a site holds, megabytes", fmt.Sprintf("%.1f", held/1e6))
 	return t.end()
 }

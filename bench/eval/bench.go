@@ -198,7 +198,7 @@ func (e *eval) bench() error {
 	}
 	t = e.table("Each series over its horizons", "series", "80 % range holds", "all origins, seconds")
 	for _, w := range series {
-		t.row(w.name, e.holds(w.name+": coverage", w.within/w.n, 0.77, 0.84), e.judge(w.name+": seconds", "%.1f", w.spent, anyLow, 30))
+		t.row(w.name, e.holds(w.name+": coverage", w.within/w.n, 0.77, 0.84), e.figure(w.name+": seconds", "%.1f", w.spent, anyLow, 30))
 	}
 	return t.end()
 }

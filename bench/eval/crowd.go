@@ -220,8 +220,8 @@ func (e *eval) crowd() error {
 		}
 		name := fmt.Sprintf("%.0f %%", 100*runs[i].share)
 		if c.way == spread {
-			peak = e.judge(name+" ask and are spread: longest wait", "%.1f", mean(c.peak), anyLow, mean(base.peak))
-			wait = e.judge(name+" ask and are spread: mean wait", "%.1f", mean(c.mean), anyLow, mean(base.mean))
+			peak = e.figure(name+" ask and are spread: longest wait", "%.1f", mean(c.peak), anyLow, mean(base.peak))
+			wait = e.figure(name+" ask and are spread: mean wait", "%.1f", mean(c.mean), anyLow, mean(base.mean))
 		}
 		t.row(name, wayNames[c.way], moved, peak, fmt.Sprintf("%.1f", mean(c.long)), wait, fmt.Sprintf("%.0f", c.missed/seeds/saturdays),
 			part(0, 12), part(12, 14), part(14, 24))

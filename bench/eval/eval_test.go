@@ -54,11 +54,11 @@ func TestJudge(t *testing.T) {
 		"2.00 (≤ 2.00 met)":              e.atMost("a", 2, 2),
 		"2.01 (≤ 2.00 MISSED)":           e.atMost("b", 2.01, 2),
 		"0.740 (0.750–0.880 MISSED)":     e.holds("c", 0.74, 0.75, 0.88),
-		"+0.10 (-1.00–+1.00 met)":        e.judge("d", "%+.2f", 0.1, -1, 1),
+		"+0.10 (-1.00–+1.00 met)":        e.figure("d", "%+.2f", 0.1, -1, 1),
 		"NaN (≤ 1.00 MISSED)":            e.atMost("e", math.NaN(), 1),
 		"1.004 (≤ 1.000 MISSED)":         e.ratio("f", 1.004, 1),
 		"0.750 (0.750–0.880 met)":        e.holds("g", 0.75, 0.75, 0.88),
-		"0.8800001 (≥ 0.9000000 MISSED)": e.judge("h", "%.7f", 0.8800001, 0.9, anyHigh),
+		"0.8800001 (≥ 0.9000000 MISSED)": e.figure("h", "%.7f", 0.8800001, 0.9, anyHigh),
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -84,6 +84,28 @@ func TestAbsentDataIsSaid(t *testing.T) {
 	}
 	if _, err := passages("no such file"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestStrict: what `make score` runs fails when a target is missed, and on CI when
+// the data of a part is absent.
+func TestStrict(t *testing.T) {
+	for _, c := range []struct {
+		ci, want string
+	}{
+		{"", ""},
+		{"true", "the data of drift is absent"},
+	} {
+		t.Setenv("CI", c.ci)
+		err := run([]string{"-strict", "-data", t.TempDir(), "-only", "drift"}, io.Discard)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("CI=%q: %v, want %q", c.ci, err, c.want)
+		}
+	}
+	e := &eval{out: io.Discard, strict: true}
+	e.atMost("too much", 2, 1)
+	if err := e.verdict(); err == nil || !strings.Contains(err.Error(), "1 target") {
+		t.Errorf("a missed target: %v", err)
 	}
 }
 

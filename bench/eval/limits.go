@@ -56,13 +56,13 @@ func (e *eval) yardLimits() error {
 			e.holds(c.name+": wait, coverage where one is possible", s.possible.coverage(), 0.72, 0.9))
 	}
 	t.row("80 % range of the number on site holds 75 to 88 % in so many yards",
-		e.judge("yards with a calibrated range", "%.0f", float64(calibrated), 6, anyHigh), "", "", "")
+		e.figure("yards with a calibrated range", "%.0f", float64(calibrated), 6, anyHigh), "", "", "")
 	return t.end()
 }
 
 // follow takes an estimator through a day and scores the number on site every
 // five minutes between two times of day. each may be nil.
-func follow(est *occupancy.Estimator, day simulate.Day, from, until perron.TimeOfDay, inside *tally, each func(at time.Time)) {
+func follow(est *occupancy.Estimator, day simulate.Day, from, until perron.TimeOfDay, inside *errorSums, each func(at time.Time)) {
 	i := 0
 	for at := day.Date.At(from); at.Before(day.Date.At(until)); at = at.Add(5 * time.Minute) {
 		for ; i < len(day.Events) && !day.Events[i].Time.After(at); i++ {
@@ -108,7 +108,7 @@ func (e *eval) taught(t *table) {
 		x = x.Learn(est)
 		d = d.AddDays(1)
 	}
-	var fresh, learned tally
+	var fresh, learned errorSums
 	for range 3 {
 		day := y.Day(d)
 		follow(occupancy.New(site), day, nine, five, &fresh, nil)
@@ -116,10 +116,10 @@ func (e *eval) taught(t *table) {
 		d = d.AddDays(1)
 	}
 	b := x.New(site).Belief()
-	t.row("days learned", e.judge("days learned", "%.0f", float64(b.Days), 7, anyHigh))
-	t.row("dwell that is believed where 20 minutes are true and 14 stated", e.judge("believed dwell", "%.0f", b.Dwell.Mid, 16, anyHigh))
-	t.row("part of the exits believed missed where 12 % are", e.judge("believed misses of exits", "%.2f", b.Exits.Usual, 0.08, anyHigh))
-	t.row("part of the entries believed missed where 1 % are", e.judge("believed misses of entries", "%.2f", b.Entries.Usual, anyLow, 0.06))
+	t.row("days learned", e.figure("days learned", "%.0f", float64(b.Days), 7, anyHigh))
+	t.row("dwell that is believed where 20 minutes are true and 14 stated", e.figure("believed dwell", "%.0f", b.Dwell.Mid, 16, anyHigh))
+	t.row("part of the exits believed missed where 12 % are", e.figure("believed misses of exits", "%.2f", b.Exits.Usual, 0.08, anyHigh))
+	t.row("part of the entries believed missed where 1 % are", e.figure("believed misses of entries", "%.2f", b.Entries.Usual, anyLow, 0.06))
 	t.row("error on site, learned to not learned", e.ratio("learned to not learned: on site", learned.mae()/fresh.mae(), 1))
 }
 
@@ -137,12 +137,12 @@ func (e *eval) demandTaught(t *table) {
 		follow(est, y.Day(d.AddDays(k)), nine, five, nil, nil)
 		x = x.Learn(est)
 	}
-	var without, with tally
+	var without, with errorSums
 	for k := range 4 {
 		day := y.Day(d.AddDays(7 * k))
 		for _, s := range []struct {
 			est  *occupancy.Estimator
-			wait *tally
+			wait *errorSums
 		}{{occupancy.New(site), &without}, {x.New(site), &with}} {
 			follow(s.est, day, nine, 16*60+30, nil, func(at time.Time) {
 				if tr := day.Truth[int(at.Sub(day.Date.Start())/time.Minute)]; tr.Wait >= 0 {
@@ -159,7 +159,7 @@ func (e *eval) demandTaught(t *table) {
 // than it was live, with a fault in mid-day too.
 func (e *eval) smoothed(t *table) {
 	site := fourLoops()
-	var live, after tally
+	var live, after errorSums
 	for k, spells := range [][]simulate.Spell{
 		nil,
 		{{Sensor: "main-out", From: 12 * 60, Trouble: simulate.Weak, Miss: 0.18}},
@@ -197,7 +197,7 @@ func (e *eval) driftLimits() error {
 	for k := range saturdays {
 		d := perron.Date{Year: 2026, Month: time.May, Day: 2}.AddDays(7 * k)
 		est, noticed := x.New(site), math.Inf(1)
-		var inside tally
+		var inside errorSums
 		follow(est, (&simulate.Yard{Site: site, Seed: 5, Faults: faulty}).Day(d), nine, five, &inside, func(at time.Time) {
 			if math.IsInf(noticed, 1) && !est.Belief().Exits.DriftSince.IsZero() {
 				noticed = at.Sub(d.At(12 * 60)).Minutes()
@@ -214,11 +214,11 @@ func (e *eval) driftLimits() error {
 			}
 		})
 		t.row(d.String(),
-			e.judge(d.String()+": minutes until noticed", "%.0f", noticed, 0, 100),
+			e.figure(d.String()+": minutes until noticed", "%.0f", noticed, 0, 100),
 			e.atMost(d.String()+": on site", inside.mae(), 3),
-			e.judge(d.String()+": false alarms", "%.0f", float64(alarms), anyLow, 0))
+			e.figure(d.String()+": false alarms", "%.0f", float64(alarms), anyLow, 0))
 	}
-	t.row("within the hour", e.judge("noticed within the hour", "%.0f", float64(within), saturdays-1, anyHigh), "", "")
+	t.row("within the hour", e.figure("noticed within the hour", "%.0f", float64(within), saturdays-1, anyHigh), "", "")
 	return t.end()
 }
 
@@ -234,7 +234,7 @@ func (e *eval) aheadLimits() error {
 		first := perron.Date{Year: 2026, Month: time.January, Day: 5}
 		var history []perron.Count
 		horizons := []int{60, 120, 240}
-		ours, naive := make([]tally, len(horizons)), make([]tally, len(horizons))
+		ours, naive := make([]errorSums, len(horizons)), make([]errorSums, len(horizons))
 		for k := range 126 {
 			d := first.AddDays(k)
 			day := y.Day(d)
@@ -265,7 +265,7 @@ func (e *eval) aheadLimits() error {
 				m.Remember(samples)
 			}
 		}
-		var all tally
+		var all errorSums
 		for i, h := range horizons {
 			all.join(&ours[i])
 			t.row(name, fmt.Sprintf("%d min", h), fmt.Sprintf("%.2f", ours[i].mae()), fmt.Sprintf("%.2f", naive[i].mae()),

@@ -36,6 +36,7 @@ type eval struct {
 	seed   uint64 // of the simulated yards
 	weeks  int    // Saturdays a simulated yard
 	past   int    // closed days before them, of which is learned
+	strict bool   // a missed target fails
 	hidden bool   // hours and road of the yards are not told
 
 	met, missed int
@@ -61,7 +62,7 @@ func run(args []string, out io.Writer) error {
 	flags.IntVar(&e.weeks, "weeks", 8, "Saturdays a simulated yard")
 	flags.IntVar(&e.past, "past", 14, "closed days that the simulated yards have learned from; 0 leaves that out")
 	flags.BoolVar(&e.hidden, "hidden", false, "do not tell the estimator the opening hours and the road of the simulated yards")
-	strict := flags.Bool("strict", false, "fail when a target is missed and, with CI set, when the data of a part is absent")
+	flags.BoolVar(&e.strict, "strict", false, "fail when a target is missed and, with CI set, when the data of a part is absent")
 	only := flags.String("only", strings.Join(names, ","), "which parts to run")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -90,10 +91,15 @@ func run(args []string, out io.Writer) error {
 	for _, a := range e.absent {
 		fmt.Fprintln(e.out, "  absent:", a)
 	}
+	return e.verdict()
+}
+
+// verdict is an error where the run is strict and something is missed or absent.
+func (e *eval) verdict() error {
 	switch {
-	case *strict && e.missed > 0:
+	case e.strict && e.missed > 0:
 		return fmt.Errorf("%d targets missed", e.missed)
-	case *strict && len(e.absent) > 0 && os.Getenv("CI") != "":
+	case e.strict && len(e.absent) > 0 && os.Getenv("CI") != "":
 		return fmt.Errorf("the data of %s is absent", strings.Join(e.absent, ", "))
 	}
 	return nil
@@ -135,9 +141,9 @@ func (t *table) end() error {
 	return err
 }
 
-// judge is a figure beside its target: "2.29 (≤ 2.80 met)". The name is for the
+// figure is one beside its target: "2.29 (≤ 2.80 met)". The name is for the
 // list of misses.
-func (e *eval) judge(name, format string, v, low, high float64) string {
+func (e *eval) figure(name, format string, v, low, high float64) string {
 	text := fmt.Sprintf(format, v)
 	aim := fmt.Sprintf(format+"–"+format, low, high)
 	switch {
@@ -161,15 +167,15 @@ const (
 )
 
 func (e *eval) atMost(name string, v, limit float64) string {
-	return e.judge(name, "%.2f", v, anyLow, limit)
+	return e.figure(name, "%.2f", v, anyLow, limit)
 }
 
-// ratio judges a ratio to others, where the third decimal may decide.
+// ratio is a ratio to others, where the third decimal may decide.
 func (e *eval) ratio(name string, v, limit float64) string {
-	return e.judge(name, "%.3f", v, anyLow, limit)
+	return e.figure(name, "%.3f", v, anyLow, limit)
 }
 
-// holds judges the coverage of an 80 % range.
+// holds is the coverage of an 80 % range.
 func (e *eval) holds(name string, v, low, high float64) string {
-	return e.judge(name, "%.3f", v, low, high)
+	return e.figure(name, "%.3f", v, low, high)
 }

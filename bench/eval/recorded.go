@@ -87,7 +87,7 @@ func (e *eval) drift() error {
 		}
 		est := occupancy.NewContinual(&perron.Site{ID: "drift", Bays: 80, TypicalDwell: c.dwell})
 		start := truth[0].Time.Truncate(24 * time.Hour)
-		var ours, naive tally
+		var ours, naive errorSums
 		inside, counted, day, night := 0, 0, 0, 0.0
 		i, j := 0, 0
 		for at := start; at.Before(start.AddDate(0, 0, c.to)); at = at.Add(5 * time.Minute) {
@@ -113,7 +113,7 @@ func (e *eval) drift() error {
 		name := fmt.Sprintf("%s, %.0f min stated, days %d–%d", c.file, c.dwell, c.from+1, c.to)
 		t.row(name, e.atMost(name+": mean error", ours.mae(), c.limit), fmt.Sprintf("%.0f", ours.largest),
 			e.holds(name+": coverage", ours.coverage(), 0.75, 0.88),
-			e.judge(name+": at night", "%.0f", night, anyLow, 0), fmt.Sprintf("%.1f", naive.mae()))
+			e.figure(name+": at night", "%.0f", night, anyLow, 0), fmt.Sprintf("%.1f", naive.mae()))
 	}
 	return t.end()
 }

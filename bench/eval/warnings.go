@@ -26,7 +26,7 @@ type warned struct {
 	days   int
 	delays []float64 // minutes after noon, of the days on which a warning came
 	false_ int       // days with a warning and without the fault
-	inside tally     // with the fault, from noon on
+	inside errorSums // with the fault, from noon on
 }
 
 // warningsOf lives through Saturdays with the fault, and through the same ones
@@ -62,7 +62,7 @@ func (e *eval) warningsOf(c yardCase) *warned {
 }
 
 // warnedOf is when staff are first warned of a counter on a day, or zero.
-func (e *eval) warnedOf(est *occupancy.Estimator, day simulate.Day, inside *tally) (first time.Time) {
+func (e *eval) warnedOf(est *occupancy.Estimator, day simulate.Day, inside *errorSums) (first time.Time) {
 	i := 0
 	noon, close := day.Date.At(12*60), day.Date.At(17*60)
 	for _, tr := range day.Truth {
@@ -105,7 +105,7 @@ func (e *eval) warnings() error {
 		t.row(warningCases[i].name, fmt.Sprintf("%d of %d", n, w.days), median, last, fmt.Sprint(w.days-len(w.delays)), fmt.Sprint(w.false_),
 			fmt.Sprintf("%.2f", w.inside.mae()), fmt.Sprintf("%.3f", w.inside.coverage()))
 	}
-	t.row("all", e.judge("warned within the hour: part of the days", "%.2f", float64(within)/float64(days), 0.8, anyHigh), "", "", "",
-		e.judge("warned without a fault: part of the days", "%.2f", float64(alarms)/float64(days), anyLow, 0.05), "", "")
+	t.row("all", e.figure("warned within the hour: part of the days", "%.2f", float64(within)/float64(days), 0.8, anyHigh), "", "", "",
+		e.figure("warned without a fault: part of the days", "%.2f", float64(alarms)/float64(days), anyLow, 0.05), "", "")
 	return t.end()
 }

@@ -178,7 +178,7 @@ func (e *eval) worse() error {
 	t := e.table(fmt.Sprintf("Forecasts have become worse: %d yards, %d seeds from %d on", n, worseSeeds, e.seed),
 		"what changes", "evenings", "with the warning", "false alarms a year")
 	t.row("nothing", fmt.Sprint(all.evenings), fmt.Sprintf("%.1f %%", 100*float64(all.warned)/float64(all.evenings)),
-		e.judge("worse without a change: alarms a year", "%.1f", 365*float64(all.alarms)/float64(all.evenings), anyLow, 1))
+		e.figure("worse without a change: alarms a year", "%.1f", 365*float64(all.alarms)/float64(all.evenings), anyLow, 1))
 	if err := t.end(); err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (e *eval) worse() error {
 			median = fmt.Sprint(middle)
 		}
 		if v.late > 0 {
-			median = e.judge(v.name+": median day on which it is noticed", "%.0f", float64(middle), anyLow, v.late)
+			median = e.figure(v.name+": median day on which it is noticed", "%.0f", float64(middle), anyLow, v.late)
 		}
 		if len(days) > 0 {
 			span = fmt.Sprintf("%d to %d", days[0], days[len(days)-1])

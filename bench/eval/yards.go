@@ -82,9 +82,9 @@ var (
 
 // yardScore is what a yard came to.
 type yardScore struct {
-	inside, queue, wait, long tally
-	possible                  tally // waits where one of a minute or more was held possible
-	known, knownLong          [len(knownNames)]tally
+	inside, queue, wait, long errorSums
+	possible                  errorSums // waits where one of a minute or more was held possible
+	known, knownLong          [len(knownNames)]errorSums
 	beyond                    float64 // open instants at which the queue was longer than the last loop
 }
 
@@ -191,7 +191,7 @@ func (s *yardScore) sight(c yardCase) sight {
 	return toTheEnd
 }
 
-func best(of []tally) (int, float64) {
+func best(of []errorSums) (int, float64) {
 	at, low := 0, math.Inf(1)
 	for i := range of {
 		if v := of[i].mae(); v < low {
@@ -262,7 +262,7 @@ func (e *eval) yardsWith(past int, known string) error {
 			e.atMost(c.name+", "+known+": wait to the best that knows", ratio, seen.ratio),
 			fmt.Sprintf("%.3f", s.wait.coverage()),
 			e.holds(c.name+", "+known+": wait, coverage where one is possible", s.possible.coverage(), 0.75, 0.88),
-			e.judge(c.name+", "+known+": wait, median bias", "%+.2f", s.wait.medianBias(), -1, 1),
+			e.figure(c.name+", "+known+": wait, median bias", "%+.2f", s.wait.medianBias(), -1, 1),
 			fmt.Sprintf("%.2f", s.long.mae()/lowLong))...)
 	}
 	for _, seen := range []sight{toTheEnd, outgrown, unseen} {

@@ -7,14 +7,14 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// A tally scores numbers, with or without a range around them, against the
+// errorSums scores numbers, with or without a range around them, against the
 // truth.
-type tally struct {
+type errorSums struct {
 	n, abs, within, largest float64
 	errors                  []float64
 }
 
-func (t *tally) add(truth float64, got perron.Interval) {
+func (t *errorSums) add(truth float64, got perron.Interval) {
 	t.n++
 	off := got.Mid - truth
 	t.abs += math.Abs(off)
@@ -25,10 +25,10 @@ func (t *tally) add(truth float64, got perron.Interval) {
 	}
 }
 
-func (t *tally) mae() float64      { return t.abs / t.n }
-func (t *tally) coverage() float64 { return t.within / t.n }
+func (t *errorSums) mae() float64      { return t.abs / t.n }
+func (t *errorSums) coverage() float64 { return t.within / t.n }
 
-func (t *tally) bias() float64 {
+func (t *errorSums) bias() float64 {
 	var sum float64
 	for _, v := range t.errors {
 		sum += v
@@ -36,7 +36,7 @@ func (t *tally) bias() float64 {
 	return sum / t.n
 }
 
-func (t *tally) medianBias() float64 {
+func (t *errorSums) medianBias() float64 {
 	if len(t.errors) == 0 {
 		return math.NaN()
 	}
@@ -44,8 +44,8 @@ func (t *tally) medianBias() float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// join adds what another tally holds.
-func (t *tally) join(o *tally) {
+// join adds what another has.
+func (t *errorSums) join(o *errorSums) {
 	t.n += o.n
 	t.abs += o.abs
 	t.within += o.within
