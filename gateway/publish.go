@@ -105,9 +105,9 @@ func (p *publisher) run(ctx context.Context) {
 			p.goBack()
 			p.retry, p.waited = false, 0
 		case <-p.acks:
-			p.look()
+			p.hearAcks()
 		case <-p.box.Changed():
-			p.look() // the epoch may be new, and events may have been dropped
+			p.hearAcks() // the epoch may be new, and events may have been dropped
 		case <-timer.C:
 			p.expire()
 		}
@@ -143,8 +143,8 @@ func (p *publisher) goBack() {
 	p.next = p.acked + 1
 }
 
-// look takes in what the acks have said.
-func (p *publisher) look() {
+// hearAcks takes in what the acks have said.
+func (p *publisher) hearAcks() {
 	p.mu.Lock()
 	heard := p.heard
 	p.heard.repeated = false
@@ -197,7 +197,7 @@ func (p *publisher) fill(ctx context.Context) {
 	for len(p.flight) < p.cfg.Window && !p.retry && ctx.Err() == nil && p.cfg.Link.Connected() {
 		if len(p.acks) > 0 {
 			<-p.acks
-			p.look()
+			p.hearAcks()
 		}
 		// While the acks keep up with the batches this goes on for as long as
 		// the backlog lasts.

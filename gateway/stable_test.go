@@ -167,7 +167,7 @@ func TestStatusWaitsForNoDisk(t *testing.T) {
 		var looked sync.WaitGroup
 		ctx, cancel := context.WithCancel(ctx)
 		looked.Go(func() {
-			if err := k.look(ctx); ctx.Err() == nil {
+			if err := k.check(ctx); ctx.Err() == nil {
 				t.Errorf("the outage was noted: %v", err)
 			}
 		})

@@ -74,7 +74,7 @@ func (k *timekeeper) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		if err := k.look(ctx); err != nil && ctx.Err() == nil {
+		if err := k.check(ctx); err != nil && ctx.Err() == nil {
 			k.log.Error("what is known of the clock cannot be kept", logs.Error, err)
 		}
 		select {
@@ -85,7 +85,7 @@ func (k *timekeeper) run(ctx context.Context) {
 	}
 }
 
-func (k *timekeeper) look(ctx context.Context) error {
+func (k *timekeeper) check(ctx context.Context) error {
 	shift, at, known := k.clock.Known()
 	if known && k.device {
 		kept, keptAt := k.box.Clock()
@@ -95,16 +95,16 @@ func (k *timekeeper) look(ctx context.Context) error {
 			}
 		}
 	}
-	if o, ok := k.judge(); ok {
+	if o, ok := k.outage(); ok {
 		k.log.Warn("the gateway was off", logs.From, o.From.Format(time.RFC3339), logs.Until, o.Until.Format(time.RFC3339))
 		return k.box.AddOutage(ctx, o) // waits while the disk takes nothing, so without k.mu
 	}
 	return nil
 }
 
-// judge says once, as soon as the clock is sure, for how long the gateway was off
+// outage says once, as soon as the clock is sure, for how long the gateway was off
 // before it was started; ok is false when it was not.
-func (k *timekeeper) judge() (o outbox.Outage, ok bool) {
+func (k *timekeeper) outage() (o outbox.Outage, ok bool) {
 	now, up, _ := k.clock.State()
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -40,11 +40,11 @@ type Trace struct {
 // NewTrace keeps what a machine says of its sensors.
 func NewTrace(m *pulse.Machine) *Trace {
 	t := &Trace{machine: m, last: make(map[string]time.Time), in: make(map[string]int), out: make(map[string]int)}
-	m.Tell(t.judge)
+	m.Tell(t.note)
 	return t
 }
 
-func (t *Trace) judge(j pulse.Judged) {
+func (t *Trace) note(j pulse.Judged) {
 	switch perron.Kind(j.Verdict) {
 	case perron.In:
 		t.in[j.Sensor]++
@@ -74,7 +74,7 @@ func (t *Trace) Edge(e pulse.Edge) {
 // Events notes events that came ready-made.
 func (t *Trace) Events(events []perron.Event) {
 	for _, e := range events {
-		t.judge(pulse.Judged{At: e.Time, Sensor: e.Sensor, Verdict: pulse.Verdict(e.Kind)})
+		t.note(pulse.Judged{At: e.Time, Sensor: e.Sensor, Verdict: pulse.Verdict(e.Kind)})
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *run) all() {
 	heap.Init(&s.pending)
 	for len(s.pending) > 0 {
 		e := heap.Pop(&s.pending).(step)
-		s.take(e)
+		s.advance(e)
 		moved := s.admit(e.at)
 		s.changes = append(s.changes, change{
 			at: e.at, inside: s.inside, queue: len(s.queue), moved: moved,
@@ -144,7 +144,7 @@ func (s *run) all() {
 	}
 }
 
-func (s *run) take(e step) {
+func (s *run) advance(e step) {
 	switch e.kind {
 	case opening:
 		s.open, s.closes = true, s.spans[e.id].close

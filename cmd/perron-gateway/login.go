@@ -31,12 +31,12 @@ type credential struct {
 
 func newCredential(b *config.GatewayBroker, log *slog.Logger) (*credential, error) {
 	c := &credential{log: log}
-	_, err := c.take(b)
+	_, err := c.renew(b)
 	return c, err
 }
 
-// take uses what the configuration holds and says whether it is something new.
-func (c *credential) take(b *config.GatewayBroker) (changed bool, err error) {
+// renew uses what the configuration holds and says whether it is something new.
+func (c *credential) renew(b *config.GatewayBroker) (changed bool, err error) {
 	password, err := b.ReadPassword()
 	if err != nil {
 		return false, err
@@ -137,5 +137,5 @@ func (c *credential) reload(path string) (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return c.take(&g.Broker)
+	return c.renew(&g.Broker)
 }

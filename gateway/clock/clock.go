@@ -108,8 +108,8 @@ func Plain(now func() time.Time) *Clock {
 // shiftOf is the wall clock less the time since boot.
 func shiftOf(r Reading) int64 { return r.Wall.UnixNano() - int64(r.Boot) }
 
-// look reads the clocks and works out the shift to go by.
-func (c *Clock) look() (r Reading, shift int64, unsure bool) {
+// reading reads the clocks and works out the shift to go by.
+func (c *Clock) reading() (r Reading, shift int64, unsure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r = c.read()
@@ -160,7 +160,7 @@ func (c *Clock) Stamp(at time.Time) Stamp { return c.Stamps([]time.Time{at})[0] 
 // Stamps says so of several times by one look at the clocks: all are sure, or
 // none, and all have the same shift.
 func (c *Clock) Stamps(at []time.Time) []Stamp {
-	r, shift, unsure := c.look()
+	r, shift, unsure := c.reading()
 	stamps := make([]Stamp, len(at))
 	for i, t := range at {
 		// Through the monotonic readings, if there are any.
@@ -172,14 +172,14 @@ func (c *Clock) Stamps(at []time.Time) []Stamp {
 
 // Now is the best that is known of the time, in UTC.
 func (c *Clock) Now() time.Time {
-	r, shift, _ := c.look()
+	r, shift, _ := c.reading()
 	return time.Unix(0, shift+int64(r.Boot)).UTC()
 }
 
 // Floor is a time that is certainly over: the time itself where it is sure, or
 // what has gone by since it was.
 func (c *Clock) Floor() time.Time {
-	r, shift, unsure := c.look()
+	r, shift, unsure := c.reading()
 	if unsure {
 		if shift = c.floor; shift == math.MinInt64 {
 			return time.Time{}
@@ -191,14 +191,14 @@ func (c *Clock) Floor() time.Time {
 // State is what is known now: the stamp of this instant, the time since boot,
 // and what the kernel says of the clock, nil when it says nothing.
 func (c *Clock) State() (now Stamp, boot time.Duration, synced *bool) {
-	r, shift, unsure := c.look()
+	r, shift, unsure := c.reading()
 	return Stamp{Time: time.Unix(0, shift+int64(r.Boot)).UTC(), Unsure: unsure, Shift: shift}, r.Boot, r.Synced
 }
 
 // Known is the shift of this boot once the clock was synchronised in it, and
 // the time since boot when it last was.
 func (c *Clock) Known() (shift int64, at time.Duration, known bool) {
-	c.look()
+	c.reading()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.shift, c.at, c.known

@@ -61,7 +61,7 @@ func (r *Recorder) Fail(err error) {
 
 // Seen is what has come until now.
 func (r *Recorder) Seen() Seen {
-	seen, _ := r.look()
+	seen, _ := r.snapshot()
 	return seen
 }
 
@@ -73,7 +73,7 @@ func (r *Recorder) Wait(t *testing.T, done func(Seen) bool) Seen {
 	late, stop := patience(t)
 	defer stop()
 	for {
-		seen, changed := r.look()
+		seen, changed := r.snapshot()
 		if done(seen) {
 			return seen
 		}
@@ -112,7 +112,7 @@ func Until(t *testing.T, what string, so func() bool) {
 	}
 }
 
-func (r *Recorder) look() (Seen, <-chan struct{}) {
+func (r *Recorder) snapshot() (Seen, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.seen

@@ -160,7 +160,7 @@ func readLines(ctx context.Context, lines []*line, sink gateway.Sink, now func()
 		}
 	}
 	for ended := false; ; {
-		waiting := doors.take()
+		waiting := doors.drain()
 		batch, err = drainAll(lines, batch, buf, sink)
 		err = errors.Join(deliver(keep, batch, sink, now), err)
 		answer(waiting)

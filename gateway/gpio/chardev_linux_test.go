@@ -303,7 +303,7 @@ func TestExamine(t *testing.T) {
 		a.edge(t, i+1, 0, i%2 == 0)
 	}
 	a.edge(t, 25, 0, false)
-	f := look{}
+	f := inspection{}
 	f.watch(t.Context(), a.line, time.Millisecond)
 	if f.err != nil || f.edges != 22 || f.lost != 3 || f.active {
 		t.Errorf("found %+v", f)

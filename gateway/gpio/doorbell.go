@@ -38,8 +38,8 @@ func (d *doorbell) open(wake func()) {
 	d.wake = wake
 }
 
-// take is who waits for the lines to be read.
-func (d *doorbell) take() []chan struct{} {
+// drain is who waits for the lines to be read.
+func (d *doorbell) drain() []chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	waiting := d.waiting
@@ -50,7 +50,7 @@ func (d *doorbell) take() []chan struct{} {
 // close says that nobody reads any more.
 func (d *doorbell) close() {
 	d.open(nil)
-	answer(d.take())
+	answer(d.drain())
 }
 
 func answer(waiting []chan struct{}) {

@@ -14,7 +14,7 @@ import (
 // somebody else has are left alone; of those that the running gateway has, it
 // is asked what it sees.
 func (s *Source) Examine(ctx context.Context, d time.Duration, running *gateway.View) []gateway.Finding {
-	seen := make([]look, len(s.inputs))
+	seen := make([]inspection, len(s.inputs))
 	var wg sync.WaitGroup
 	for i, in := range s.inputs {
 		seen[i].Input = in
@@ -28,8 +28,8 @@ func (s *Source) Examine(ctx context.Context, d time.Duration, running *gateway.
 	return out
 }
 
-// A look is what was seen of an input.
-type look struct {
+// An inspection is what was seen of an input.
+type inspection struct {
 	Input
 	chip string // where the pin was found; empty if it was not
 	// err is why it cannot be read; busy says that somebody has it, and owner who.
@@ -46,7 +46,7 @@ type look struct {
 	pullSet bool
 }
 
-func (l *look) open(ctx context.Context, d time.Duration) {
+func (l *inspection) open(ctx context.Context, d time.Duration) {
 	in := l.Input
 	in.Debounce = 0 // to see what bounces
 	pins, err := find([]Input{in})
@@ -73,7 +73,7 @@ func (l *look) open(ctx context.Context, d time.Duration) {
 }
 
 // finding says what was seen in a while.
-func (l *look) finding(d time.Duration, running *gateway.View) gateway.Finding {
+func (l *inspection) finding(d time.Duration, running *gateway.View) gateway.Finding {
 	name := fmt.Sprintf("input %s (%s)", l.ID, l.Pin)
 	say := func(g gateway.Grade, format string, args ...any) gateway.Finding {
 		return gateway.Finding{Grade: g, Text: name + fmt.Sprintf(format, args...)}
@@ -102,7 +102,7 @@ func (l *look) finding(d time.Duration, running *gateway.View) gateway.Finding {
 }
 
 // inUse is what the running gateway says of an input that it has.
-func (l *look) inUse(running *gateway.View, say func(g gateway.Grade, format string, args ...any) gateway.Finding) gateway.Finding {
+func (l *inspection) inUse(running *gateway.View, say func(g gateway.Grade, format string, args ...any) gateway.Finding) gateway.Finding {
 	for _, in := range running.Inputs {
 		if in.Input != l.ID {
 			continue

@@ -30,7 +30,7 @@ func pullIs(p *pin) bool {
 }
 
 // watch counts what a line does.
-func (l *look) watch(ctx context.Context, on *line, d time.Duration) {
+func (l *inspection) watch(ctx context.Context, on *line, d time.Duration) {
 	if l.active, l.err = on.level(); l.err != nil {
 		return
 	}

@@ -167,13 +167,13 @@ func (b *book) odd(e *entry, value uint64, answered time.Time) bool {
 	return step.Kind.Odd()
 }
 
-// take counts what a value says. It fails only when the gateway is stopping;
+// record counts what a value says. It fails only when the gateway is stopping;
 // nothing has been counted then.
 //
 // What passes the device after it has looked, and before its answer is here, is
 // in the next value. So from one value to the next it is the time from the
 // question to the other's answer.
-func (b *book) take(ctx context.Context, e *entry, value uint64, asked, at time.Time) error {
+func (b *book) record(ctx context.Context, e *entry, value uint64, asked, at time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := *e
@@ -268,8 +268,8 @@ func (b *book) failed(e *entry, err error, refused bool) {
 	b.report(e.Sensor)
 }
 
-// judge lets time go by for the entries of a bus.
-func (b *book) judge(entries []*entry) {
+// revise lets time go by for the entries of a bus.
+func (b *book) revise(entries []*entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range entries {

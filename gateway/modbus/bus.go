@@ -90,7 +90,7 @@ func (b *bus) run(ctx context.Context) error {
 				return err
 			}
 		}
-		b.book.judge(b.entries)
+		b.book.revise(b.entries)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -122,7 +122,7 @@ func (b *bus) poll(ctx context.Context, e *entry) error {
 		return nil
 	}
 	*u = unit{}
-	return b.book.take(ctx, e, value, asked, answered)
+	return b.book.record(ctx, e, value, asked, answered)
 }
 
 // read asks for a value, which was current at some instant between the question

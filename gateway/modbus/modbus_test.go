@@ -333,7 +333,7 @@ func TestBookGoesOnWhereItWas(t *testing.T) {
 		b.open(m)
 		return b, e
 	}
-	take := func(b *book, e *entry, value uint64) error { return b.take(t.Context(), e, value, now, now) }
+	take := func(b *book, e *entry, value uint64) error { return b.record(t.Context(), e, value, now, now) }
 	c := Counter{Sensor: "main-in", Kind: perron.In, Unit: 1, Bits: 16}
 	m := newMemory()
 	b, e := open(m, c)

@@ -39,7 +39,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	for {
 		select {
 		case it := <-o.queue:
-			g.take(it)
+			g.add(it)
 			o.drain(&g)
 		case <-o.acks:
 			switch {
@@ -109,7 +109,7 @@ func (o *Outbox) drain(g *group) {
 	for g.n < groupEvents {
 		select {
 		case it := <-o.queue:
-			g.take(it)
+			g.add(it)
 		default:
 			return
 		}
@@ -123,7 +123,7 @@ type group struct {
 	position []byte
 }
 
-func (g *group) take(it item) {
+func (g *group) add(it item) {
 	g.items = append(g.items, it)
 	g.n += len(it.events)
 	if it.position != nil {

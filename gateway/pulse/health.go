@@ -163,8 +163,8 @@ func (h *health) tick(now time.Time) {
 	h.window, h.noises, h.passes = now, 0, 0
 }
 
-// look compares what has not happened with the habit.
-func (h *health) look(now time.Time) {
+// review compares what has not happened with the habit.
+func (h *health) review(now time.Time) {
 	if h.habit == nil {
 		return
 	}
@@ -189,8 +189,8 @@ func (h *health) heard() time.Time {
 	return later(h.last, h.habit.from)
 }
 
-// judge weighs what is known of a sensor; the worst is what it is called.
-func (s *sensor) judge(now time.Time) {
+// assess weighs what is known of a sensor; the worst is what it is called.
+func (s *sensor) assess(now time.Time) {
 	s.judged = now
 	h := &s.health
 	verdict, since := perron.SensorOK, now
@@ -265,7 +265,7 @@ func (in *input) fault(at time.Time, faulty bool) {
 	}
 	in.faulty = faulty
 	for _, u := range in.users {
-		u.sensor.judge(at)
+		u.sensor.assess(at)
 	}
 }
 
@@ -303,7 +303,7 @@ func (m *Machine) keep(s *sensor) {
 func (m *Machine) Report(id string, health perron.SensorHealth, gaps []perron.CounterGap, now time.Time) {
 	s := m.expect(id)
 	s.health.told, s.health.gaps = health, gaps
-	s.judge(now)
+	s.assess(now)
 }
 
 // A course is the time of ready-made events. A recording's is its own: it goes
@@ -350,7 +350,7 @@ func (m *Machine) Observe(events []perron.Event, now time.Time) {
 		s.health.event(e)
 		m.beside(s, e)
 		if !c.mixed {
-			s.judge(c.newest)
+			s.assess(c.newest)
 		}
 	}
 }
@@ -361,7 +361,7 @@ func (m *Machine) mix() {
 	for _, s := range m.sensors {
 		if h := &s.health; len(s.inputs) == 0 {
 			h.alone, h.quiet, h.chatters, h.flicker = false, false, false, flicker{}
-			s.judge(m.course.newest)
+			s.assess(m.course.newest)
 		}
 	}
 }
@@ -389,8 +389,8 @@ func (m *Machine) review(at time.Time) {
 			continue
 		}
 		s.health.tick(at)
-		s.health.look(at)
-		s.judge(at)
+		s.health.review(at)
+		s.assess(at)
 	}
 }
 
@@ -424,7 +424,7 @@ func (m *Machine) Finish(now time.Time) {
 		if at := m.course.newest; len(s.inputs) == 0 && !at.IsZero() {
 			now = at
 		}
-		s.judge(now)
+		s.assess(now)
 	}
 }
 

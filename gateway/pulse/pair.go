@@ -132,7 +132,7 @@ func (p *Pair) Edge(loop int, active bool, at time.Time) Passage {
 	default:
 		s = secondOff
 	}
-	return p.take(s, at)
+	return p.pass(s, at)
 }
 
 // oneLoop is Edge while a loop is stuck.
@@ -150,7 +150,7 @@ func (p *Pair) Advance(now time.Time) Passage {
 	if at, ok := p.Deadline(); !ok || now.Before(at) {
 		return Passage{}
 	}
-	return p.take(timeout, now)
+	return p.pass(timeout, now)
 }
 
 // Deadline is when Advance has something to do.
@@ -158,7 +158,7 @@ func (p *Pair) Deadline() (time.Time, bool) {
 	return p.timerAt, p.state == between || p.state == doubt
 }
 
-func (p *Pair) take(s signal, at time.Time) Passage {
+func (p *Pair) pass(s signal, at time.Time) Passage {
 	next, ok := table[p.state][s]
 	if !ok {
 		p.settle()

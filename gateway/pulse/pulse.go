@@ -282,8 +282,8 @@ func (m *Machine) advance(now time.Time) {
 	for _, s := range m.sensors {
 		if len(s.inputs) > 0 {
 			s.health.tick(now)
-			s.health.look(now)
-			s.judge(now)
+			s.health.review(now)
+			s.assess(now)
 		}
 	}
 	if at := m.course.now(now); !at.IsZero() && !m.course.mixed {
@@ -339,7 +339,7 @@ func (m *Machine) level(in *input, at time.Time, known bool) {
 		default:
 			m.pass(s, s.pair.Edge(u.index, in.active, at))
 		}
-		s.judge(at)
+		s.assess(at)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // toldLines is how many broken lines are told one by one.
 const toldLines = 10
 
-// A tally counts what did not become an event.
-type tally struct {
+// Progress counts what did not become an event.
+type progress struct {
 	log     *slog.Logger
 	refuse  bool
 	events  int
@@ -31,11 +31,11 @@ type tally struct {
 	values  map[string]int
 }
 
-func newTally(log *slog.Logger, refuse bool) *tally {
-	return &tally{log: log, refuse: refuse, values: make(map[string]int)}
+func newTally(log *slog.Logger, refuse bool) *progress {
+	return &progress{log: log, refuse: refuse, values: make(map[string]int)}
 }
 
-func (t *tally) line(number int, err error) {
+func (t *progress) line(number int, err error) {
 	var f foreign
 	if errors.As(err, &f) {
 		t.foreign++
@@ -55,7 +55,7 @@ func (t *tally) line(number int, err error) {
 }
 
 // refusal is why the file may not be played.
-func (t *tally) refusal() error {
+func (t *progress) refusal() error {
 	if t.refuse && t.broken > 0 {
 		more := ""
 		if n := t.broken - len(t.faults); n > 0 {
@@ -69,7 +69,7 @@ func (t *tally) refusal() error {
 	return nil
 }
 
-func (t *tally) tell() {
+func (t *progress) tell() {
 	if t.broken > 0 {
 		t.log.Warn("broken lines were skipped", logs.Lines, t.broken)
 	}
@@ -80,7 +80,7 @@ func (t *tally) tell() {
 
 // scan reads a file from its beginning and calls take after each line that has
 // events; those are take's.
-func (s *Source) scan(ctx context.Context, r io.Reader, t *tally, take func([]perron.Event, *lines) error) error {
+func (s *Source) scan(ctx context.Context, r io.Reader, t *progress, take func([]perron.Event, *lines) error) error {
 	l := newLines(r)
 	if err := s.head(l); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Source) head(l *lines) error {
 	return s.cols.header(line)
 }
 
-func (s *Source) rest(ctx context.Context, l *lines, t *tally, take func([]perron.Event, *lines) error) error {
+func (s *Source) rest(ctx context.Context, l *lines, t *progress, take func([]perron.Event, *lines) error) error {
 	var events []perron.Event
 	for {
 		line, err := l.next()

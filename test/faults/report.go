@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A tally adds up sequences.
-type tally struct {
+// Totals add up sequences.
+type totals struct {
 	sequences, gateways, passages, lost, doubled, taken int
 	risked, gone, flagged                               int
 	shown                                               uint64
@@ -16,9 +16,9 @@ type tally struct {
 	longest, sum                                        time.Duration
 }
 
-func newTally() *tally { return &tally{faults: make(map[fault]int), shapes: make(map[shape]int)} }
+func newTally() *totals { return &totals{faults: make(map[fault]int), shapes: make(map[shape]int)} }
 
-func (t *tally) add(p *plan, r result, took time.Duration) {
+func (t *totals) add(p *plan, r result, took time.Duration) {
 	t.sequences++
 	t.shapes[p.shape]++
 	t.gateways += len(p.gateways)
@@ -37,7 +37,7 @@ func (t *tally) add(p *plan, r result, took time.Duration) {
 	t.sum += took
 }
 
-func (t *tally) print(w io.Writer, took time.Duration) {
+func (t *totals) print(w io.Writer, took time.Duration) {
 	all := 0
 	for _, n := range t.faults {
 		all += n
