@@ -19,8 +19,9 @@ const (
 // site has opened on another day, and closed until somebody reopens it.
 func (l *Language) Fallback(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Fallback {
 	var out Fallback
-	last := l.say(site, b, now, to)
-	if stale, _, ok := l.stale(site, b, now, to); ok && !sameWords(last, stale) {
+	last := withoutCounts(l.say(site, b, now, to))
+	if stale, _, ok := l.stale(site, b, now, to); ok && !sameWords(last, withoutCounts(stale)) {
+		stale = withoutCounts(stale)
 		stale.Headline = "" // the Statement has it
 		out.Stale = &stale
 	}
@@ -42,7 +43,7 @@ func (l *Language) Fallback(site *perron.Site, b *perron.Busyness, now time.Time
 		if another {
 			state.TypicalLevel = perron.Unknown // it was of this time today
 		}
-		if s := l.say(site, &state, at, to); !sameWords(s, last) {
+		if s := withoutCounts(l.say(site, &state, at, to)); !sameWords(s, last) {
 			out.Then = append(out.Then, Change{At: at.UTC(), Statement: s})
 			last = s
 		}
@@ -51,6 +52,17 @@ func (l *Language) Fallback(site *perron.Site, b *perron.Busyness, now time.Time
 		}
 	}
 	return out
+}
+
+// withoutCounts leaves out what passed the gates: it stays as it was, and a
+// fallback would change with every vehicle.
+func withoutCounts(s Statement) Statement {
+	if s.Staff != nil {
+		figures := *s.Staff
+		figures.Gates = nil
+		s.Staff = &figures
+	}
+	return s
 }
 
 // nextChange is when a site next opens or closes, or a closure ends; zero when

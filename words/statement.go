@@ -38,7 +38,7 @@ type Statement struct {
 	// StaleHeadline, which alone of it names the time of the measurement.
 	StaleAt       time.Time `json:"staleAt,omitzero"`
 	StaleHeadline string    `json:"staleHeadline,omitempty"`
-	// Staff is there when it is said to staff.
+	// Staff is there when it is said to staff. A fallback leaves out its gates.
 	Staff *StaffFigures `json:"staff,omitempty"`
 }
 

@@ -74,7 +74,7 @@ func stateCases() []stateCase {
 	add("a notice of yesterday", now, measured(0, func(b *perron.Busyness) {
 		b.Notice = &perron.Notice{ID: "1", At: civil("2026-05-08 15:00"), Text: map[string]string{"nl": "Volg de borden."}}
 	}))
-	add("closed, opens fallback today", civil("2026-05-09 07:00"), measured(0, nil))
+	add("closed, opens later today", civil("2026-05-09 07:00"), measured(0, nil))
 	add("closed, opens on Monday", civil("2026-05-09 18:00"), measured(0, nil))
 	add("closed, opens tomorrow", civil("2026-05-10 18:00"), measured(0, nil))
 	add("closed, measured to the end", civil("2026-05-09 17:01"), measured(0, func(b *perron.Busyness) {
@@ -130,6 +130,22 @@ func TestStatements(t *testing.T) {
 					t.Errorf("%s in %s says %q", r.Name, lang, text)
 				}
 			}
+		}
+	}
+}
+
+// A vehicle changes nothing of what staff are told when nothing more is heard.
+func TestFallbackOfStaffHoldsStill(t *testing.T) {
+	site, l := yard(), built(t).Default()
+	for _, c := range stateCases() {
+		before := l.Fallback(site, &c.state, c.now, ToStaff)
+		b := c.state
+		b.Gates = slices.Clone(b.Gates)
+		for i := range b.Gates {
+			b.Gates[i].InHour++
+		}
+		if diff := cmp.Diff(before, l.Fallback(site, &b, c.now, ToStaff)); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
 }
