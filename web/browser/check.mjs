@@ -142,7 +142,7 @@ await check("live changes", async () => {
   await link.focus();
   const tall = () => page.evaluate(() => [...document.querySelectorAll("[data-site]")].map((el) => el.getBoundingClientRect().top));
   const before = await tall();
-  const { later, ...poort } = sites[0];
+  const { fallback, ...poort } = sites[0];
   const quiet = {
     ...poort, level: "quiet", headline: "Rustig", detail: "Wordt drukker", trend: "rising", wait: "minder dan 5 min",
     board: { main: "< 5", sub: "min", lit: 1 }, aloud: "Poort: Rustig. minder dan 5 min",
