@@ -34,7 +34,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	case len(args) > 2 && args[0] == "steps":
 		return steps(args[1], args[2:], out)
 	}
-	return errors.New("want tests, or steps MAKE STEP...")
+	return errors.New("want tests, or steps with a make and the names of steps")
 }
 
 // tests shows the tests of one run of go test, and notes them.
