@@ -15,7 +15,8 @@ import (
 // Elsewhere a long stretch at capacity is taken to have been front-loaded: as
 // many came as were let in, but earlier, by a cosine whose amplitude grows with
 // the length of the stretch, since a longer one needs a longer queue. Of those
-// who came to find a queue, some turned away: see [Model.joins].
+// who arrived to a remembered queue some balked; a queue that is only guessed is
+// taken to have kept nobody away.
 func (q *queueMemory) arrivalsOf(d perron.Date, y []float64) {
 	full := 0.8 * q.usualServiceRate() * slotMinutes
 	growth := make([]float64, perDay)
@@ -44,11 +45,8 @@ func (q *queueMemory) arrivalsOf(d perron.Date, y []float64) {
 				sum += v
 			}
 			amplitude := math.Min(0.35, 0.02+0.018*float64(n))
-			queue := 0.0
 			for i := range n {
-				more := amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
-				y[from+i] = (y[from+i] + more) / q.joined((queue+more/2)/q.usualServiceRate())
-				queue += more
+				y[from+i] += amplitude * sum / float64(n) * math.Cos(math.Pi*(float64(i)+0.5)/float64(n))
 			}
 		}
 		from = -1
