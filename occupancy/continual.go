@@ -6,9 +6,6 @@ import (
 	"github.com/perrondrukte/perrondrukte/perron"
 )
 
-// nightGap is for how long nothing passes between two days.
-const nightGap = 3 * time.Hour
-
 // A Continual is an Estimator that learns from its own past, for events of many
 // days that no collector studies: with the first event of another day, after a
 // night without a passage, the day before has taught its lesson. It knows

@@ -14,7 +14,9 @@ const (
 	slots       = 24 * 60 / slotMinutes
 	dayKinds    = 8
 
-	// demandFading is what a day is worth beside the next one of its kind, a
+	// dayDecay is what a day is worth beside the next one: half after ten days.
+	dayDecay = 0.933
+	// demandDecay is what a day is worth beside the next one of its kind, a
 	// week later: half after six of them.
 	demandDecay = 0.89
 	// ownDay is how many minutes of a half hour the days of all kinds are worth

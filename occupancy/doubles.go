@@ -2,6 +2,12 @@ package occupancy
 
 import "time"
 
+const (
+	doublePart = 0.01 // of the passages are one vehicle counted twice
+	doubleGap  = 3.0  // seconds within which most doubles come
+	bounceGap  = 0.25 // seconds within which hardly a second vehicle follows
+)
+
 // bounceCounts counts how many passages follow within bounceGap, which tells a
 // contact that chatters from vehicles that by chance come together.
 type bounceCounts struct{ short, total float64 }

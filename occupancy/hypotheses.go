@@ -44,6 +44,14 @@ func (e errorHypothesis) seenPart() float64 {
 	return 1
 }
 
+const (
+	// switchSeconds and the two rates let the hypotheses change in the course of
+	// a day: a sensor breaks, a full yard is slower.
+	switchSeconds   = 60.0
+	errorSwitchRate = 1.0 / (5 * 60) // per minute
+	dwellSwitchRate = 1.0 / (48 * 60)
+)
+
 // dwellFactors are hypotheses on the dwell time, as factors on the site's
 // typical one.
 var dwellFactors = []float64{0.5, 0.6, 0.72, 0.85, 1, 1.18, 1.4, 1.68, 2}

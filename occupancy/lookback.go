@@ -3,9 +3,6 @@ package occupancy
 import "math"
 
 const (
-	// maxQueueSteps is how many steps of a day are kept at most; a day with more
-	// teaches no demand.
-	maxQueueSteps = 16000
 	// lookBackRounds is how often the rates of a day are estimated, each time
 	// with those of the time before.
 	lookBackRounds = 25

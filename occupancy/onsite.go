@@ -11,17 +11,8 @@ import (
 const (
 	dwellGuessSigma = 0.3     // of the logarithm of the factor
 	agesKept        = 240     // minutes that an entry is remembered
-	doublePart      = 0.01    // of the passages are one vehicle counted twice
-	doubleGap       = 3.0     // seconds within which most doubles come
-	bounceGap       = 0.25    // seconds within which hardly a second vehicle follows
 	overfullWeight  = 0.6     // how likely an entry is into a yard beyond its bays, against one with room
 	closingExitRate = 1.0 / 6 // per minute, at which those who are left after closing leave
-
-	// switchSeconds and the two rates let the hypotheses change in the course of
-	// a day: a sensor breaks, a full yard is slower.
-	switchSeconds   = 60.0
-	errorSwitchRate = 1.0 / (5 * 60) // per minute
-	dwellSwitchRate = 1.0 / (48 * 60)
 
 	// siteTail is what the 80 % range of the number on site leaves out of the
 	// belief on either side. By the letter it would be 10 %, but the belief is
@@ -190,7 +181,7 @@ func (y *onSite) elapse(at time.Time, dt float64, closed bool) {
 			*y.entriesOf(y.minute) += born * y.errorWeights[j]
 		}
 	}
-	y.trace.add(y, step{kind: stepTime, minutes: minutes, closed: closed, born: born})
+	y.trace.add(y.exitRates, step{kind: stepTime, minutes: minutes, closed: closed, born: born})
 	for i := range dwellFactors {
 		rate := y.exitRates[i]
 		if closed {
@@ -229,7 +220,7 @@ func (y *onSite) elapse(at time.Time, dt float64, closed bool) {
 // compare takes in what a queue tells: evidence on the hypotheses on the counters,
 // and that about as many are inside as there are bays.
 func (y *onSite) compare(evidence *[errorHypotheses]float64) {
-	y.trace.add(y, step{kind: stepComparison, evidence: *evidence, vehicles: y.capacity})
+	y.trace.add(y.exitRates, step{kind: stepComparison, evidence: *evidence, vehicles: y.capacity})
 	full := y.nearCapacity(y.capacity)
 	for i := range dwellFactors {
 		for j, w := range evidence {
@@ -309,7 +300,7 @@ func (y *onSite) sums() (total float64) {
 }
 
 func (y *onSite) restart() {
-	y.trace.add(y, step{kind: stepRestart})
+	y.trace.add(y.exitRates, step{kind: stepRestart})
 	for i := range dwellFactors {
 		mean := 0.0
 		for a := range agesKept {
@@ -329,7 +320,7 @@ func (y *onSite) restart() {
 
 // switchHypotheses lets the hypotheses switch, for a number of minutes.
 func (y *onSite) switchHypotheses(minutes float64) {
-	y.trace.add(y, step{kind: stepSwitch, minutes: minutes})
+	y.trace.add(y.exitRates, step{kind: stepSwitch, minutes: minutes})
 	toPrior := 1 - math.Exp(-errorSwitchRate*minutes)
 	for i := range dwellFactors {
 		all := y.spare[:y.size]
@@ -375,7 +366,7 @@ func (y *onSite) entry(at time.Time) (double float64) {
 	y.entryRate += 1.0 / 20
 	*y.entriesOf(y.minute) += 1 - double
 	crowded := y.overfullFrom()
-	y.trace.add(y, step{kind: stepEntry, double: double})
+	y.trace.add(y.exitRates, step{kind: stepEntry, double: double})
 	for i := range dwellFactors {
 		for j, e := range errorHypothesisTable {
 			p := y.row(i, j)
@@ -417,7 +408,7 @@ func (y *onSite) exit(at time.Time) (double float64) {
 	mean := max(y.exitRate(), 0.05)
 	odds := double / (1 - double) * mean // of a double, as a rate
 	stray := 0.004 * mean                // a vehicle that entered unseen leaves
-	y.trace.add(y, step{kind: stepExit, base: odds + stray})
+	y.trace.add(y.exitRates, step{kind: stepExit, base: odds + stray})
 	for i := range dwellFactors {
 		for j, e := range errorHypothesisTable {
 			p := y.row(i, j)
@@ -442,7 +433,7 @@ func (y *onSite) recount(vehicles int) {
 	if vehicles >= y.size {
 		y.grow(vehicles + 10)
 	}
-	y.trace.add(y, step{kind: stepRecount, vehicles: vehicles})
+	y.trace.add(y.exitRates, step{kind: stepRecount, vehicles: vehicles})
 	for i := range dwellFactors {
 		for j := range errorHypothesisTable {
 			p := y.row(i, j)
@@ -474,7 +465,7 @@ func (y *onSite) grow(size int) {
 
 // empty puts all belief on nobody; the hypotheses keep their weights.
 func (y *onSite) empty() {
-	y.trace.add(y, step{kind: stepEmpty})
+	y.trace.add(y.exitRates, step{kind: stepEmpty})
 	for k := 0; k < len(y.p); k += y.size {
 		var sum float64
 		for n := range y.size {

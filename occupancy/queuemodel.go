@@ -8,8 +8,15 @@ import (
 	"github.com/perrondrukte/perrondrukte/yard"
 )
 
-// leastRoad is the longest queue, in vehicles, that is thought possible at least.
-const leastRoad = 30
+const (
+	// maxQueueSteps is how many steps of a day are kept at most; a day with more
+	// teaches no demand.
+	maxQueueSteps = 16000
+	// leastRoad is the longest queue, in vehicles, that is thought possible at
+	// least.
+	leastRoad = 30
+	earlyMean = 8.0 // mean number of those who wait for the gates to open, where some do
+)
 
 type queueStepKind uint8
 

@@ -13,13 +13,15 @@ const (
 	longestWait      = 300.0 // minutes; no answer is longer than that
 	shortestRange    = 0.5   // minutes; a shorter wait is not promised
 	priorEntries     = 4.0   // entries that the prior of the entry rate is worth
-	earlyMean        = 8.0   // mean number of those who wait for the gates to open, where some do
 	fullBelief       = 0.6   // belief in a full yard from which on it is taken for full
 
 	// What the 80 % ranges leave out on either side; see siteTail.
 	queueTail = 0.13
 	waitTail  = 0.12
 )
+
+// nightGap is for how long nothing passes between two days.
+const nightGap = 3 * time.Hour
 
 // road is what is known of the approach road: the belief about the queue, the
 // loops, and what the passages tell of free bays and of the rate of entries.

@@ -29,10 +29,10 @@ type step struct {
 	exits    [dwellHypotheses]float64
 }
 
-func (t *trace) add(y *onSite, s step) {
+func (t *trace) add(exitRates []float64, s step) {
 	if t == nil {
 		return
 	}
-	copy(s.exits[:], y.exitRates)
+	copy(s.exits[:], exitRates)
 	t.steps = append(t.steps, s)
 }
