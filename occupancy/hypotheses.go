@@ -7,7 +7,7 @@ const (
 	dwellHypotheses = 9 // len(dwellFactors)
 )
 
-// An errorRate is a hypothesis on the passage sensors: the part of the
+// An errorHypothesis is one on the passage sensors: the part of the
 // entries and of the exits that they miss.
 type errorHypothesis struct{ in, out, weight float64 }
 
