@@ -73,7 +73,7 @@ func (b *counterBalance) forgetIfBeyond() {
 	b.reset()
 }
 
-// elapse lets minutes pass in which so many vehicles a minute are expected to
+// elapse lets minutes pass in which so many vehicles per minute are expected to
 // leave, seen or not. While the yard is full it returns, every few minutes, what
 // speaks for each hypothesis, and true.
 func (b *counterBalance) elapse(minutes, exits float64, full bool, bays int) (evidence [errorHypotheses]float64, ok bool) {

@@ -3,12 +3,12 @@ package occupancy
 import "github.com/perrondrukte/perrondrukte/yard"
 
 const (
-	errorHypotheses = 9 // len(errorRates)
+	errorHypotheses = 9 // len(errorHypothesisTable)
 	dwellHypotheses = 9 // len(dwellFactors)
 )
 
-// An errorHypothesis is one on the passage sensors: the part of the
-// entries and of the exits that they miss.
+// An errorHypothesis is one on the passage sensors: the parts of the entries and
+// of the exits that they miss. Its weight is that before anything was learned.
 type errorHypothesis struct{ in, out, weight float64 }
 
 var errorHypothesisTable = []errorHypothesis{

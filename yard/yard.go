@@ -59,7 +59,7 @@ func Usual() Physics {
 		// 80 % of the waits.
 		RenegeRate: 0.0035,
 		// The rest of a renewal interval, (1 + c²)/2 for headways with a coefficient
-		// of variation c of 0.84 (Cox, Renewal Theory, 1962, section 5.2). Chosen
+		// of variation c of 0.84 (Cox, Renewal Theory, 1962). Chosen
 		// between 0.7 and 1 (yards, ahead), which differ by less than 1 %.
 		OwnTurn: 0.85,
 	}
