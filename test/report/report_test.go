@@ -64,6 +64,27 @@ all passed in 5 min 32 s: lint 40 s, unit 4 min 52 s
 	}
 }
 
+// A program that was ended from within says why in the test that ran, and that
+// test has no end. What tests of other packages say at that time is theirs.
+func TestTests_endedFromWithin(t *testing.T) {
+	const ended = `{"Action":"output","Package":"github.com/perrondrukte/perrondrukte/store","Test":"TestB","Output":"panic: test timed out after 15m0s\n"}
+{"Action":"output","Package":"github.com/perrondrukte/perrondrukte/store","Test":"TestA","Output":"=== PAUSE TestA\n"}
+{"Action":"output","Package":"github.com/perrondrukte/perrondrukte/api","Test":"TestC","Output":"    c_test.go:3: still at it\n"}
+{"Action":"output","Package":"github.com/perrondrukte/perrondrukte/store","Output":"FAIL\tstore\t900.1s\n"}
+{"Action":"fail","Package":"github.com/perrondrukte/perrondrukte/store","Elapsed":900.1}
+{"Action":"pass","Package":"github.com/perrondrukte/perrondrukte/api","Test":"TestC","Elapsed":0.2}
+{"Action":"pass","Package":"github.com/perrondrukte/perrondrukte/api","Elapsed":0.3}
+`
+	var out strings.Builder
+	if err := tests(strings.NewReader(ended), &out); err != nil {
+		t.Fatal(err)
+	}
+	want := "=== PAUSE TestA\npanic: test timed out after 15m0s\nFAIL\tstore\t900.1s\nFAIL   900.1 s  store\nok       0.3 s  api\n"
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got:\n%s\nwant:\n%s", &out, want)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "make")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\ntest \"$2\" != broken\n"), 0o755); err != nil {

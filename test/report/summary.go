@@ -72,6 +72,9 @@ func read(in io.Reader, out io.Writer) (*summary, error) {
 				text = b.String()
 			}
 			delete(said, key)
+			if e.Test == "" {
+				text = unended(said, e.Package) + text
+			}
 			s.ended(e, text, out)
 		}
 	}
@@ -79,6 +82,26 @@ func read(in io.Reader, out io.Writer) (*summary, error) {
 		return nil, fmt.Errorf("read what go test says: %w", err)
 	}
 	return s, nil
+}
+
+// unended is what the tests of a package said that have no end of their own, and
+// forgets it: a program that was ended by a time limit, a fatal error or os.Exit
+// says why in the test that ran.
+func unended(said map[[2]string]*strings.Builder, pkg string) string {
+	var tests []string
+	for key := range said {
+		if key[0] == pkg {
+			tests = append(tests, key[1])
+		}
+	}
+	slices.Sort(tests)
+	var text strings.Builder
+	for _, test := range tests {
+		key := [2]string{pkg, test}
+		text.WriteString(said[key].String())
+		delete(said, key)
+	}
+	return text.String()
 }
 
 // module is left out of the names of packages.
