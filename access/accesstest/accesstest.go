@@ -30,7 +30,7 @@ type Accounts interface {
 	RemoveUser(ctx context.Context, name string) error
 	// User is store.ErrNotFound for a name without an account.
 	User(ctx context.Context, name string) (hash, role string, err error)
-	// Users lists all by name.
+	// Users lists all by name, in the order of its bytes.
 	Users(ctx context.Context) ([]store.User, error)
 
 	// Sessions keep the sessions of those who have logged in.
@@ -41,7 +41,9 @@ type Accounts interface {
 	SetCredential(ctx context.Context, c store.Credential) error
 	// RotateCredential gives a gateway another credential beside those that it has.
 	// They end at the time until, or when the new one is used; none of them gains
-	// time by it. It is store.ErrNotFound for a gateway without a valid one.
+	// time by it. Created is set, and later than theirs also where the clock was set
+	// back: the newest is the last that was stored. It is store.ErrNotFound for a
+	// gateway without a valid one.
 	RotateCredential(ctx context.Context, c store.Credential, until time.Time) error
 	// UseCredential ends the credentials of a gateway that are older than the one
 	// with the hash, whatever the clock has said meanwhile. Without one of that

@@ -60,10 +60,11 @@ func testCredentials(t *testing.T, o Opener) {
 	ok(t, a.SetCredential(ctx, credential("poort", "b", "other")))
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "old")))
 	ok(t, a.SetCredential(ctx, credential("haven", "a", "there")))
-	valid(t, a, "haven/a:there poort/a:old poort/b:other")
+	ok(t, a.SetCredential(ctx, credential("haven", "b", "too")))
+	valid(t, a, "haven/a:there haven/b:too poort/a:old poort/b:other")
 	c.at = base.Add(time.Minute)
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "new")))
-	valid(t, a, "haven/a:there poort/a:new poort/b:other")
+	valid(t, a, "haven/a:there haven/b:too poort/a:new poort/b:other")
 	own, err := a.Credentials(ctx, "poort", "a")
 	ok(t, err)
 	want := credential("poort", "a", "new")
@@ -72,11 +73,27 @@ func testCredentials(t *testing.T, o Opener) {
 		t.Errorf("-want +got\n%s", d)
 	}
 	ok(t, a.RemoveGateway(ctx, "poort", "a"))
-	valid(t, a, "haven/a:there poort/b:other")
+	valid(t, a, "haven/a:there haven/b:too poort/b:other")
 	is(t, "revoking twice", a.RemoveGateway(ctx, "poort", "a"), store.ErrNotFound)
 	// The next one begins anew.
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "again")))
-	valid(t, a, "haven/a:there poort/a:again poort/b:other")
+	valid(t, a, "haven/a:there haven/b:too poort/a:again poort/b:other")
+
+	// One may have an end from the start. With none that is valid there is nothing
+	// to rotate.
+	short := credential("poort", "d", "short")
+	short.Until = c.at.Add(time.Hour)
+	ok(t, a.SetCredential(ctx, short))
+	own, err = a.Credentials(ctx, "poort", "d")
+	ok(t, err)
+	short.Created = c.at
+	if d := cmp.Diff([]store.Credential{short}, own); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	c.at = short.Until
+	valid(t, a, "haven/a:there haven/b:too poort/a:again poort/b:other")
+	is(t, "rotating what has ended", a.RotateCredential(ctx, credential("poort", "d", "next"), c.at.Add(time.Hour)), store.ErrNotFound)
+	valid(t, a, "haven/a:there haven/b:too poort/a:again poort/b:other")
 }
 
 // Two are valid at once until the new one was used, or until the time is over.
@@ -86,37 +103,38 @@ func testRotation(t *testing.T, o Opener) {
 	later := func(d time.Duration) time.Time { return c.at.Add(d) }
 	is(t, "rotating what is not there", a.RotateCredential(ctx, credential("poort", "a", "x"), later(time.Hour)), store.ErrNotFound)
 	valid(t, a, "")
+	ok(t, a.SetCredential(ctx, credential("haven", "a", "there")))
 	ok(t, a.SetCredential(ctx, credential("poort", "b", "other")))
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "1")))
 	ok(t, a.RotateCredential(ctx, credential("poort", "a", "2"), later(time.Hour)))
-	valid(t, a, "poort/a:2 poort/a:1 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:2 poort/a:1 poort/b:other")
 	if own, err := a.Credentials(ctx, "poort", "a"); err != nil || !own[0].Until.IsZero() || !own[1].Until.Equal(later(time.Hour)) {
 		t.Errorf("they end at %v and %v, %v", own[0].Until, own[1].Until, err)
 	}
 	ok(t, a.UseCredential(ctx, "poort", "a", []byte("1")))
 	ok(t, a.UseCredential(ctx, "poort", "a", []byte("of nobody")))
-	valid(t, a, "poort/a:2 poort/a:1 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:2 poort/a:1 poort/b:other")
 	ok(t, a.UseCredential(ctx, "poort", "a", []byte("2")))
-	valid(t, a, "poort/a:2 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:2 poort/b:other")
 
 	// A later rotation gives the first one no more time.
 	ok(t, a.RotateCredential(ctx, credential("poort", "a", "3"), later(time.Hour)))
 	ok(t, a.RotateCredential(ctx, credential("poort", "a", "4"), later(2*time.Hour)))
-	valid(t, a, "poort/a:4 poort/a:3 poort/a:2 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:4 poort/a:3 poort/a:2 poort/b:other")
 	c.at = later(time.Hour)
-	valid(t, a, "poort/a:4 poort/a:3 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:4 poort/a:3 poort/b:other")
 	c.at = later(time.Hour)
-	valid(t, a, "poort/a:4 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:4 poort/b:other")
 
 	// Setting one ends those that overlap, and so does revoking.
 	ok(t, a.RotateCredential(ctx, credential("poort", "a", "5"), later(time.Hour)))
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "6")))
-	valid(t, a, "poort/a:6 poort/b:other")
+	valid(t, a, "haven/a:there poort/a:6 poort/b:other")
 	ok(t, a.RotateCredential(ctx, credential("poort", "a", "7"), later(time.Hour)))
 	ok(t, a.RemoveGateway(ctx, "poort", "a"))
-	valid(t, a, "poort/b:other")
+	valid(t, a, "haven/a:there poort/b:other")
 	is(t, "rotating what was revoked", a.RotateCredential(ctx, credential("poort", "a", "8"), later(time.Hour)), store.ErrNotFound)
-	valid(t, a, "poort/b:other")
+	valid(t, a, "haven/a:there poort/b:other")
 }
 
 // Which credential is the newer one does not hang on the clock.
@@ -253,6 +271,7 @@ func testCanceled(t *testing.T, o Opener) {
 	a := open(t, o, &clock{base})
 	ok(t, a.AddUser(ctx, "anna", "$hash", "staff"))
 	ok(t, a.SetCredential(ctx, credential("poort", "a", "1")))
+	ok(t, a.Sessions().CommitCtx(ctx, "token", []byte("data"), base.Add(time.Minute)))
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	for name, err := range each(ended, a) {
@@ -260,6 +279,9 @@ func testCanceled(t *testing.T, o Opener) {
 	}
 	sameUsers(t, a, []store.User{{Name: "anna", Hash: "$hash", Role: "staff", Created: base}})
 	valid(t, a, "poort/a:1")
+	if data, found, err := a.Sessions().FindCtx(ctx, "token"); string(data) != "data" || !found || err != nil {
+		t.Errorf("the session: %q, %v, %v", data, found, err)
+	}
 }
 
 // A backend that is closed can be asked nothing, and says so.

@@ -29,8 +29,15 @@ func testSessions(t *testing.T, o Opener) {
 	find("t1", "one")
 	ok(t, s.CommitCtx(ctx, "t1", []byte("uno"), base.Add(time.Hour)))
 	find("t1", "uno")
+	// Storing a session again moves its end, in both directions.
+	ok(t, s.CommitCtx(ctx, "longer", []byte("l"), base.Add(time.Minute)))
+	ok(t, s.CommitCtx(ctx, "longer", []byte("l"), base.Add(2*time.Hour)))
+	ok(t, s.CommitCtx(ctx, "shorter", []byte("s"), base.Add(2*time.Hour)))
+	ok(t, s.CommitCtx(ctx, "shorter", []byte("s"), base.Add(time.Minute)))
 	c.at = base.Add(time.Hour - 1)
 	find("t1", "uno")
+	find("longer", "l")
+	find("shorter", "")
 	c.at = base.Add(time.Hour)
 	find("t1", "") // it has ended
 	find("t2", "two\x00")
@@ -49,8 +56,13 @@ func testSessions(t *testing.T, o Opener) {
 	if data, found, err := s.Find("t4"); string(data) != "four" || !found || err != nil {
 		t.Errorf("%q, %v, %v", data, found, err)
 	}
+	ok(t, s.DeleteCtx(ctx, "t1"))
 	ok(t, s.Delete("t4"))
+	find("t1", "")
 	find("t4", "")
+	if _, found, err := s.FindCtx(ctx, "t3"); !found || err != nil { // none but those
+		t.Errorf("t3 is gone as well: %v", err)
+	}
 
 	var wg sync.WaitGroup
 	for i := range 8 {

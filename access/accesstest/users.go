@@ -85,7 +85,7 @@ func sameUsers(t *testing.T, a Accounts, want []store.User) {
 func testNames(t *testing.T, o Opener) {
 	ctx := t.Context()
 	a := open(t, o, &clock{base})
-	names := []string{" anna", "%", "Anna", "anna", "anna'; DROP TABLE account; --", "zoë", "王"}
+	names := []string{" anna", "%", "Anna", "Zed", "anna", "anna'; DROP TABLE account; --", "zoë", "王"}
 	for _, n := range names {
 		ok(t, a.AddUser(ctx, n, "$"+n, "staff"))
 	}
@@ -102,6 +102,27 @@ func testNames(t *testing.T, o Opener) {
 	}
 	if !slices.Equal(got, names) { // in the order of their bytes
 		t.Errorf("%q, want %q", got, names)
+	}
+
+	// What is done to one is done to no other.
+	ok(t, a.SetPassword(ctx, "anna", "$next"))
+	ok(t, a.RemoveUser(ctx, "%"))
+	for _, n := range names {
+		hash, _, err := a.User(ctx, n)
+		switch n {
+		case "%":
+			is(t, "who was removed", err, store.ErrNotFound)
+			continue
+		case "anna":
+			n = "next"
+		}
+		if err != nil || hash != "$"+n {
+			t.Errorf("%q: %q, %v", n, hash, err)
+		}
+	}
+	ok(t, a.RemoveUser(ctx, "anna"))
+	if _, _, err := a.User(ctx, "Anna"); err != nil {
+		t.Errorf("Anna is gone with anna: %v", err)
 	}
 }
 
