@@ -32,15 +32,24 @@ const (
 
 var errHash = errors.New("not an argon2id hash in PHC form")
 
-// New makes the hash of a password in PHC form,
-// $argon2id$v=19$m=…,t=…,p=…$salt$key, with a fresh salt. It refuses passwords
-// of fewer than 10 characters or more than 1024 bytes.
-func New(password string) (string, error) {
+// Check says what is wrong with a password that somebody chooses: fewer than 10
+// characters or more than 1024 bytes.
+func Check(password string) error {
 	if n := len([]rune(password)); n < MinCharacters {
-		return "", fmt.Errorf("the password has %d characters, at least %d are needed", n, MinCharacters)
+		return fmt.Errorf("the password has %d characters, at least %d are needed", n, MinCharacters)
 	}
 	if len(password) > MaxBytes {
-		return "", fmt.Errorf("the password has %d bytes, at most %d are allowed", len(password), MaxBytes)
+		return fmt.Errorf("the password has %d bytes, at most %d are allowed", len(password), MaxBytes)
+	}
+	return nil
+}
+
+// New makes the hash of a password in PHC form,
+// $argon2id$v=19$m=…,t=…,p=…$salt$key, with a fresh salt. It refuses what
+// [Check] does.
+func New(password string) (string, error) {
+	if err := Check(password); err != nil {
+		return "", err
 	}
 	salt := make([]byte, hashSalt)
 	rand.Read(salt) // never fails

@@ -46,7 +46,7 @@ func FindBroker(cfg *config.Server, address string) (b Broker, warnings []string
 		return b, nil, fmt.Errorf("address of the broker: %w", err)
 	}
 	if asked != "" && u.Port() == "" {
-		return b, nil, fmt.Errorf("address of the broker %s: want the port as well, like %s:8883", asked, u.Hostname())
+		return b, nil, fmt.Errorf("--broker %s: want the port as well, like %s:8883", asked, u.Hostname())
 	}
 	if ip := net.ParseIP(u.Hostname()); asked == "" && ip != nil && ip.IsLoopback() {
 		warnings = append(warnings, fmt.Sprintf("%s is the device itself when the device looks for it: have broker.embedded.listen at an address that devices reach, and give that with --broker", u.Hostname()))

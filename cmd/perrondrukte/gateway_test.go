@@ -45,7 +45,7 @@ func TestGatewayAdd_toAFile(t *testing.T) {
 	if out, err := add("--output", file, "--broker", "127.0.0.1:1883"); err != nil || out != "" {
 		t.Fatalf("with the address that was asked for: printed %q, %v", out, err)
 	}
-	if out, err := add("--output", file, "--broker", "perrons.example"); err == nil || !strings.Contains(err.Error(), "like perrons.example:8883") {
+	if out, err := add("--output", file, "--broker", "perrons.example"); err == nil || !strings.Contains(err.Error(), "--broker perrons.example: want the port as well, like perrons.example:8883") {
 		t.Errorf("an address without a port: printed %q, %v", out, err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {

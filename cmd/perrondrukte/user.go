@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/perrondrukte/perrondrukte/access"
+	"github.com/perrondrukte/perrondrukte/access/password"
 )
 
 type userCmd struct {
@@ -26,15 +27,18 @@ type userAddCmd struct {
 }
 
 func (c *userAddCmd) Run(e *env) error {
-	password, err := readPassword(e, c.Name)
+	secret, err := readPassword(e, c.Name)
 	if err != nil {
 		return err
+	}
+	if err := password.Check(secret); err != nil {
+		return err // before accounts are made that nobody needs
 	}
 	accounts, err := c.openAccounts(e.ctx)
 	if err != nil {
 		return err
 	}
-	if err := access.SetUser(e.ctx, accounts, c.Name, password, c.Role); err != nil {
+	if err := access.SetUser(e.ctx, accounts, c.Name, secret, c.Role); err != nil {
 		return errors.Join(err, accounts.Close())
 	}
 	fmt.Fprintf(e.stdout, "%s may log in as %s.\n", c.Name, c.Role)
