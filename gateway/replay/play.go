@@ -20,7 +20,7 @@ import (
 // toldLines is how many broken lines are told one by one.
 const toldLines = 10
 
-// Progress counts what did not become an event.
+// A progress counts what became of the lines of a recording: events, or why not.
 type progress struct {
 	log     *slog.Logger
 	refuse  bool
@@ -31,61 +31,61 @@ type progress struct {
 	values  map[string]int
 }
 
-func newTally(log *slog.Logger, refuse bool) *progress {
+func newProgress(log *slog.Logger, refuse bool) *progress {
 	return &progress{log: log, refuse: refuse, values: make(map[string]int)}
 }
 
-func (t *progress) line(number int, err error) {
+func (p *progress) line(number int, err error) {
 	var f foreign
 	if errors.As(err, &f) {
-		t.foreign++
-		if s := f.column + " " + f.value; t.values[s] > 0 || len(t.values) < 20 {
-			t.values[s]++
+		p.foreign++
+		if s := f.column + " " + f.value; p.values[s] > 0 || len(p.values) < 20 {
+			p.values[s]++
 		}
 		return
 	}
-	t.broken++
-	if len(t.faults) >= toldLines {
+	p.broken++
+	if len(p.faults) >= toldLines {
 		return
 	}
-	t.faults = append(t.faults, fmt.Errorf("line %d: %w", number, err))
-	if !t.refuse {
-		t.log.Warn("a broken line is skipped", logs.Line, number, logs.Error, err)
+	p.faults = append(p.faults, fmt.Errorf("line %d: %w", number, err))
+	if !p.refuse {
+		p.log.Warn("a broken line is skipped", logs.Line, number, logs.Error, err)
 	}
 }
 
 // refusal is why the file may not be played.
-func (t *progress) refusal() error {
-	if t.refuse && t.broken > 0 {
+func (p *progress) refusal() error {
+	if p.refuse && p.broken > 0 {
 		more := ""
-		if n := t.broken - len(t.faults); n > 0 {
+		if n := p.broken - len(p.faults); n > 0 {
 			more = fmt.Sprintf("\nand %d more", n)
 		}
-		return fmt.Errorf("broken lines, nothing is sent:\n%w%s", errors.Join(t.faults...), more)
+		return fmt.Errorf("broken lines, nothing is sent:\n%w%s", errors.Join(p.faults...), more)
 	}
-	if t.events == 0 && t.foreign > 0 {
-		return fmt.Errorf("no line is about this gateway: the maps do not name %v", slices.Sorted(maps.Keys(t.values)))
+	if p.events == 0 && p.foreign > 0 {
+		return fmt.Errorf("no line is about this gateway: the maps do not name %v", slices.Sorted(maps.Keys(p.values)))
 	}
 	return nil
 }
 
-func (t *progress) tell() {
-	if t.broken > 0 {
-		t.log.Warn("broken lines were skipped", logs.Lines, t.broken)
+func (p *progress) tell() {
+	if p.broken > 0 {
+		p.log.Warn("broken lines were skipped", logs.Lines, p.broken)
 	}
-	if t.foreign > 0 {
-		t.log.Info("lines that no map names were left out", logs.Lines, t.foreign, logs.Values, t.values)
+	if p.foreign > 0 {
+		p.log.Info("lines that no map names were left out", logs.Lines, p.foreign, logs.Values, p.values)
 	}
 }
 
 // scan reads a file from its beginning and calls take after each line that has
 // events; those are take's.
-func (s *Source) scan(ctx context.Context, r io.Reader, t *progress, take func([]perron.Event, *lines) error) error {
+func (s *Source) scan(ctx context.Context, r io.Reader, p *progress, take func([]perron.Event, *lines) error) error {
 	l := newLines(r)
 	if err := s.head(l); err != nil {
 		return err
 	}
-	return s.rest(ctx, l, t, take)
+	return s.rest(ctx, l, p, take)
 }
 
 func (s *Source) head(l *lines) error {
@@ -99,7 +99,7 @@ func (s *Source) head(l *lines) error {
 	return s.cols.header(line)
 }
 
-func (s *Source) rest(ctx context.Context, l *lines, t *progress, take func([]perron.Event, *lines) error) error {
+func (s *Source) rest(ctx context.Context, l *lines, p *progress, take func([]perron.Event, *lines) error) error {
 	var events []perron.Event
 	for {
 		line, err := l.next()
@@ -115,10 +115,10 @@ func (s *Source) rest(ctx context.Context, l *lines, t *progress, take func([]pe
 			events, err = s.cols.events(nil, line)
 		}
 		if err != nil {
-			t.line(l.number, err)
+			p.line(l.number, err)
 			continue
 		}
-		t.events += len(events)
+		p.events += len(events)
 		if err := take(events, l); err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Source) playFast(ctx context.Context, f *os.File, sink gateway.Sink) er
 	if pos == nil {
 		pos = &position{Order: fileOrder}
 	}
-	t := newTally(s.log, false)
+	p := newProgress(s.log, false)
 	l := newLines(f)
 	if err := s.head(l); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (s *Source) playFast(ctx context.Context, f *os.File, sink gateway.Sink) er
 		pending = make([]perron.Event, 0, batch)
 		return err
 	}
-	err = s.rest(ctx, l, t, func(events []perron.Event, _ *lines) error {
+	err = s.rest(ctx, l, p, func(events []perron.Event, _ *lines) error {
 		for i := range events {
 			events[i].Time = events[i].Time.Add(pos.Shift)
 		}
@@ -186,23 +186,23 @@ func (s *Source) playFast(ctx context.Context, f *os.File, sink gateway.Sink) er
 		return err
 	}
 	if !resumed {
-		if err := t.refusal(); err != nil {
+		if err := p.refusal(); err != nil {
 			return err
 		}
 	}
 	if err := flush(); err != nil {
 		return err
 	}
-	t.tell()
-	s.log.Info("the recording has been read", logs.Events, t.events, logs.Took, s.now().Sub(began).Round(time.Millisecond))
+	p.tell()
+	s.log.Info("the recording has been read", logs.Events, p.events, logs.Took, s.now().Sub(began).Round(time.Millisecond))
 	return nil
 }
 
 // preview reads all of a file to refuse it if need be, and returns the latest
 // time in it.
 func (s *Source) preview(ctx context.Context, f *os.File) (latest time.Time, err error) {
-	t := newTally(s.log, s.cfg.Refuse)
-	if err := s.scan(ctx, f, t, func(events []perron.Event, _ *lines) error {
+	p := newProgress(s.log, s.cfg.Refuse)
+	if err := s.scan(ctx, f, p, func(events []perron.Event, _ *lines) error {
 		for _, e := range events {
 			if e.Time.After(latest) {
 				latest = e.Time
@@ -212,7 +212,7 @@ func (s *Source) preview(ctx context.Context, f *os.File) (latest time.Time, err
 	}); err != nil {
 		return latest, err
 	}
-	if err := t.refusal(); err != nil {
+	if err := p.refusal(); err != nil {
 		return latest, err
 	}
 	_, err = f.Seek(0, io.SeekStart)
@@ -227,7 +227,7 @@ type timed struct {
 
 // playTimed hands each event over when it is due.
 func (s *Source) playTimed(ctx context.Context, f *os.File, sink gateway.Sink) error {
-	t := newTally(s.log, s.cfg.Refuse)
+	p := newProgress(s.log, s.cfg.Refuse)
 	var all []timed
 	var meanings []Meaning
 	index := make(map[Meaning]uint16)
@@ -239,7 +239,7 @@ func (s *Source) playTimed(ctx context.Context, f *os.File, sink gateway.Sink) e
 	if err := s.head(l); err != nil {
 		return err
 	}
-	if err := s.rest(ctx, l, t, func(events []perron.Event, _ *lines) error {
+	if err := s.rest(ctx, l, p, func(events []perron.Event, _ *lines) error {
 		for _, e := range events {
 			m := Meaning{e.Sensor, e.Kind}
 			i, ok := index[m]
@@ -257,10 +257,10 @@ func (s *Source) playTimed(ctx context.Context, f *os.File, sink gateway.Sink) e
 	}); err != nil {
 		return err
 	}
-	if err := t.refusal(); err != nil {
+	if err := p.refusal(); err != nil {
 		return err
 	}
-	t.tell()
+	p.tell()
 	slices.SortStableFunc(all, func(a, b timed) int { return cmp.Compare(a.at, b.at) })
 	if pos != nil && pos.Size != l.offset {
 		return errors.New("the file has grown since its replay began; at a speed it cannot go on: begin anew in another data directory")

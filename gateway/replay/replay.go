@@ -239,9 +239,9 @@ func (s *Source) Check(ctx context.Context) error {
 		return fmt.Errorf("replay: %w", err)
 	}
 	defer f.Close()
-	t := newTally(s.log, true)
-	err = s.scan(ctx, f, t, func([]perron.Event, *lines) error { return nil })
-	if err = errors.Join(err, t.refusal()); err != nil {
+	p := newProgress(s.log, true)
+	err = s.scan(ctx, f, p, func([]perron.Event, *lines) error { return nil })
+	if err = errors.Join(err, p.refusal()); err != nil {
 		return fmt.Errorf("replay %s: %w", s.cfg.File, err)
 	}
 	return nil

@@ -138,7 +138,7 @@ func build(ctx context.Context, to string) error {
 
 // runAll runs the sequences and returns the seeds of those that failed.
 func runAll(ctx context.Context, o options, out io.Writer) (total *totals, failed []uint64) {
-	total = newTally()
+	total = newTotals()
 	if o.powerless = canTrace(); o.powerless != nil {
 		fmt.Fprintf(out, "the power is never cut: %v\n", o.powerless)
 	}

@@ -16,7 +16,7 @@ type totals struct {
 	longest, sum                                        time.Duration
 }
 
-func newTally() *totals { return &totals{faults: make(map[fault]int), shapes: make(map[shape]int)} }
+func newTotals() *totals { return &totals{faults: make(map[fault]int), shapes: make(map[shape]int)} }
 
 func (t *totals) add(p *plan, r result, took time.Duration) {
 	t.sequences++
