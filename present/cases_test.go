@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,20 +22,24 @@ import (
 //	12:00 well                        both gateways say that they are well
 //	12:00 pi-1 well waiting 3 since 11:58
 //	                                  one says what is not (waiting, started, failing-since, off, clock, dropped,
-//	                                  edges, stuck, damaged; at is the time by its own clock)
+//	                                  edges, stuck, damaged, epoch; at is the time by its own clock)
 //	12:00 pi-1 gone                   its last will
 //	12:01 in                          a vehicle enters; "in 3" is three, "out" leaves
 //	12:10 in at 12:03                 it entered then, and is heard of now
 //	12:02 recount 17                  staff count; also close, close until 12:30, reopen, announce, withdraw, undo
-//	12:03 lost 3 of pi-1              also set-aside, unsure, outbox
+//	12:03 lost 3 of pi-1              also set-aside, unsure, outbox; outbox-found takes the last one back
 //	12:04 forecast wait 12            expected from now on; "forecast late 0.7" is the probability of coming too late
 //	12:05 typical busy                what is usual now
 //	12:06 failed 2                    errors of the program, so far
+//	12:06 scored worse                forecasts have become worse; "scored well" is that they have not
+//	12:06 restart                     the program begins anew from what is stored; "reread" is the day only
+//	12:06 busy                        until "12:07 free" nothing is done that the site calls for
 //	expect 12:07 level moderate       and band, trend, quality, on_site, in_today, in_hour, measured, stale, doubts,
-//	                                  closure, notice, closes, opens, due, wait
+//	                                  closure, notice, closes, opens, due, wait, estimated
 //	expect 12:08 samples 12:01-12:07=3/quiet 12:08-12:08=4/quiet
 //	                                  what is made again of today, since events came late
-//	expect 12:09 replays 1            how often the day had to be gone through again, so far
+//	expect 12:09 replays 1            how often the day had to be gone through again, so far; "heals" is how
+//	                                  often it would be well to do so
 //
 // A vehicle beyond the tenth costs five minutes: the estimator of the cases
 // counts, and complains of events that are out of order.
@@ -51,6 +56,7 @@ func TestCases(t *testing.T) {
 // tallying is the estimator of the cases.
 type tallying struct {
 	t         *testing.T
+	asked     *time.Time // of which time it was asked last
 	vehicles  int
 	newest    time.Time
 	recounted time.Time
@@ -79,6 +85,7 @@ func (c *tallying) Recount(at time.Time, vehicles int) {
 }
 
 func (c *tallying) Estimate(now time.Time) perron.Estimate {
+	*c.asked = now
 	return perron.Estimate{
 		At: now, OnSite: perron.Exactly(float64(c.vehicles)), Wait: perron.Exactly(float64(5 * max(0, c.vehicles-10))), Recounted: c.recounted,
 	}
@@ -104,9 +111,35 @@ type story struct {
 	site    *Site
 	date    perron.Date
 	loaded  bool
+	busy    bool
 	actions []perron.Action
+	records []perron.Record // in the order in which they came
+	losses  []Loss
 	replays int
+	heals   int
 	mended  Mended
+	asked   time.Time
+}
+
+func (s *story) begin() {
+	s.site = New(Config{
+		Site: caseSite(), StaleAfter: 5 * time.Minute, NewEstimator: func() Estimator { return &tallying{t: s.t, asked: &s.asked} },
+	})
+}
+
+// load lets the site read the day.
+func (s *story) load(now time.Time) error {
+	stored := slices.Clone(s.records)
+	slices.SortStableFunc(stored, func(a, b perron.Record) int { return a.Time.Compare(b.Time) })
+	day := func(yield func(perron.Record, error) bool) {
+		for _, rec := range stored {
+			if perron.DateOf(rec.Time) == s.date && !yield(rec, nil) {
+				return
+			}
+		}
+	}
+	s.loaded = true
+	return s.site.Load(now, day, s.losses, s.actions, nil)
 }
 
 func runCase(t *testing.T, file string) {
@@ -115,9 +148,8 @@ func runCase(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s := &story{t: t, site: New(Config{
-		Site: caseSite(), StaleAfter: 5 * time.Minute, NewEstimator: func() Estimator { return &tallying{t: t} },
-	})}
+	s := &story{t: t}
+	s.begin()
 	scan := bufio.NewScanner(f)
 	for n := 1; scan.Scan(); n++ {
 		text, _, _ := strings.Cut(scan.Text(), "#")
@@ -186,17 +218,24 @@ func (s *story) reach(text string) (time.Time, error) {
 	case err != nil:
 	case s.loaded && s.site.Date() == s.date:
 	case s.loaded && s.site.Date().AddDays(1) == s.date:
+		s.losses = nil
 		err = s.site.Turn(s.actions, nil)
 	default:
-		none := func(func(perron.Record, error) bool) {}
-		err, s.loaded = s.site.Load(now, none, nil, s.actions, nil), true
+		err = s.load(now)
+		s.site.Calls() // nothing is stored
 	}
 	return now, err
 }
 
 // heed does what the site calls for, at once.
 func (s *story) heed(now time.Time) {
+	if s.busy {
+		return
+	}
 	c := s.site.Calls()
+	if c.Replay == Some {
+		s.heals++
+	}
 	if c.Replay > Some {
 		s.replays++
 		if err := s.site.Replay(nil); err != nil {
@@ -246,18 +285,25 @@ func (s *story) happen(now time.Time, w []string) error {
 			}
 		}
 		for range n {
+			e := perron.Event{Time: at, Sensor: "main-" + what, Kind: perron.Kind(what)}
+			s.records = append(s.records, perron.Record{Event: e, Gateway: "pi-1"})
 			s.site.Reported("pi-1", at, now)
-			s.site.Observe(perron.Event{Time: at, Sensor: "main-" + what, Kind: perron.Kind(what)}, now)
+			s.site.Observe(e, now)
 		}
 	case "recount", "close", "reopen", "announce", "withdraw", "undo":
 		return s.act(now, perron.ActionKind(what), rest)
-	case "lost", "set-aside", "unsure", "outbox":
+	case "lost", "set-aside", "unsure", "outbox", "outbox-found":
 		if len(rest) != 3 {
 			return fmt.Errorf("want a number of a gateway")
 		}
 		n, err := strconv.ParseUint(rest[0], 10, 64)
-		kinds := map[string]perron.DoubtKind{"lost": perron.DoubtLost, "set-aside": perron.DoubtSetAside, "unsure": perron.DoubtTimes, "outbox": perron.DoubtOutbox}
-		s.site.Lose(Loss{Gateway: rest[2], Kind: kinds[what], Outbox: "e", At: now, Count: n})
+		kinds := map[string]perron.DoubtKind{
+			"lost": perron.DoubtLost, "set-aside": perron.DoubtSetAside, "unsure": perron.DoubtTimes,
+			"outbox": perron.DoubtOutbox, "outbox-found": perron.DoubtOutbox,
+		}
+		loss := Loss{Gateway: rest[2], Kind: kinds[what], Outbox: "e", At: now, Count: n, Withdrawn: what == "outbox-found"}
+		s.losses = append(s.losses, loss)
+		s.site.Lose(loss)
 		return err
 	case "forecast":
 		return s.forecast(now, rest)
@@ -270,6 +316,19 @@ func (s *story) happen(now time.Time, w []string) error {
 		n, err := strconv.ParseUint(strings.Join(rest, ""), 10, 64)
 		s.site.Fail(perron.Doubt{Kind: perron.DoubtFailed, Since: now, Count: n})
 		return err
+	case "scored":
+		score := &perron.Score{}
+		if slices.Equal(rest, []string{"worse"}) {
+			score.WorseSince = now
+		}
+		s.site.Score(score)
+	case "restart":
+		s.begin()
+		return s.load(now)
+	case "reread":
+		return s.load(now)
+	case "busy", "free":
+		s.busy = what == "busy"
 	default:
 		return fmt.Errorf("nothing of that kind can happen")
 	}
@@ -303,6 +362,8 @@ func (s *story) status(now time.Time, gateway string, w []string) error {
 			}
 		case "at":
 			st.At = at
+		case "epoch":
+			st.Epoch, err = w[1], nil
 		case "dropped":
 			st.Dropped, err = n, nil
 		case "edges":
@@ -415,8 +476,12 @@ func (s *story) ask(what string, now time.Time) string {
 			return "none"
 		}
 		return "since " + at(b.Notice.At)
+	case "estimated":
+		return at(s.asked)
 	case "replays":
 		return fmt.Sprint(s.replays)
+	case "heals":
+		return fmt.Sprint(s.heals)
 	case "doubts":
 		var out []string
 		for _, d := range b.Doubts {
@@ -453,6 +518,9 @@ func (s *story) samples(at func(time.Time) string) string {
 	}
 	for _, m := range s.mended.Samples {
 		is := fmt.Sprintf("%v/%s", m.OnSite.Mid, m.Level)
+		if m.Quality != perron.Measured {
+			is += "/" + string(m.Quality)
+		}
 		if is != was || m.At.Sub(last) != time.Minute {
 			flush()
 			first, was = m.At, is

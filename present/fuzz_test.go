@@ -17,7 +17,6 @@ func FuzzSite(f *testing.F) {
 	step := func(kind byte, at time.Time) []byte {
 		return append([]byte{kind}, binary.BigEndian.AppendUint64(nil, uint64(at.Unix()))...)
 	}
-	noon := time.Date(2026, 5, 30, 10, 0, 0, 0, time.UTC)
 	var day, odd []byte
 	for i := range 60 {
 		day = append(day, step(byte(i), noon.Add(time.Duration(i*i)*time.Second))...)
@@ -31,7 +30,7 @@ func FuzzSite(f *testing.F) {
 		site := caseSite()
 		s := New(Config{Site: site, StaleAfter: 5 * time.Minute, NewEstimator: func() Estimator { return occupancy.New(site) }})
 		now := noon
-		if err := s.Load(now, func(func(perron.Record, error) bool) {}, nil, nil, nil); err != nil {
+		if err := s.Load(now, none, nil, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		var actions []perron.Action

@@ -119,8 +119,9 @@ type Site struct {
 	stale  time.Time // when what was last shown turns unknown
 	calls  Calls
 	// mendFrom is the time of the first event that samples did not know of; zero
-	// for none.
+	// for none. Holes says that samples of today may be missing.
 	mendFrom time.Time
+	holes    bool
 }
 
 type lossKey struct {
@@ -191,7 +192,7 @@ func (s *Site) Load(now time.Time, records iter.Seq2[perron.Record, error], loss
 		s.Lose(loss)
 	}
 	s.act(actions)
-	s.calls.Mend = true // samples that were not taken while nobody collected
+	s.holes, s.calls.Mend = true, true // of the time in which nobody collected
 	return s.goThrough(stop)
 }
 
@@ -202,7 +203,7 @@ func (s *Site) Date() perron.Date { return s.day.date }
 // as in [Site.Load].
 func (s *Site) Turn(actions []perron.Action, stop func() bool) error {
 	s.day = s.day.next(s.gateOf)
-	s.mendFrom = time.Time{}
+	s.mendFrom, s.holes = time.Time{}, false
 	clear(s.losses)
 	for _, g := range s.gateways {
 		g.turn()
@@ -327,7 +328,11 @@ func (s *Site) Score(score *perron.Score) { s.score, s.calls.Show = score, true 
 
 // Fail takes in that an error of this program has ended a part of the site's
 // work, as a doubt of the day; its Count is 0 when there was none.
-func (s *Site) Fail(d perron.Doubt) { s.failure, s.calls.Show = d, true }
+func (s *Site) Fail(d perron.Doubt) {
+	if s.failure != d {
+		s.failure, s.calls.Show = d, true
+	}
+}
 
 // Learned takes in that new estimators know more than before.
 func (s *Site) Learned() { s.ask(Soon) }

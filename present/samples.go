@@ -41,14 +41,14 @@ type Mended struct {
 // minute at which the counters were counting, as [Calls] asks for. It costs what
 // a replay does and an estimate a minute. The error is [ErrFull].
 func (s *Site) Mend(now time.Time) (Mended, error) {
-	since := s.mendFrom
-	s.mendFrom = time.Time{}
+	since, holes := s.mendFrom, s.holes
+	s.mendFrom, s.holes = time.Time{}, false
 	if s.day.full {
 		return Mended{}, ErrFull
 	}
 	s.day.merge()
 	from := s.day.start
-	if !since.IsZero() {
+	if !since.IsZero() && !holes {
 		from = since.Truncate(time.Minute)
 	}
 	m := minutes{
@@ -66,18 +66,27 @@ func (s *Site) Mend(now time.Time) (Mended, error) {
 		end = s.day.events[n-1].Time
 	}
 	var passed time.Time // the last event
-	counted := func(t time.Time) bool { return !passed.IsZero() && t.Sub(passed) <= counting }
+	coming := s.day.events
+	// Whether the counters were counting is told by events on both sides; that staff
+	// count in between says nothing of it.
+	counted := func() bool {
+		next := end
+		if len(coming) > 0 {
+			next = coming[0].Time
+		}
+		return !passed.IsZero() && next.Sub(passed) <= counting
+	}
 	for {
 		at, ok := day.Next()
 		if !ok || at.After(end) {
 			break
 		}
-		m.until(at.Add(-1), counted(at)) // the minute of the event is answered after it
+		m.until(at.Add(-1), counted()) // the minute of the event is answered after it
 		if day.Step() {
-			passed = at
+			passed, coming = at, coming[1:]
 		}
 	}
-	m.until(end, counted(end))
+	m.until(end, counted())
 	return Mended{m.samples, since}, nil
 }
 
