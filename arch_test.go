@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"perron":            {},
 	"config":            {"perron"},
 	"config/schema":     {"config"}, // the generator of the JSON Schemas
-	"broker":            {"perron", "internal/logs"},
+	"broker":            {"perron", "internal/logs", "internal/rarely"},
 	"broker/embedded":   {"perron", "broker", "internal/logs", "internal/rarely"},
 	"counter":           {},
 	"gateway":           {"perron", "broker", "counter", "internal/logs"},

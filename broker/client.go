@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perrondrukte/perrondrukte/internal/logs"
+	"github.com/perrondrukte/perrondrukte/internal/rarely"
 )
 
 var (
@@ -96,6 +97,7 @@ type Client struct {
 	broker  *url.URL
 	secure  bool
 	log     *slog.Logger
+	rare    *rarely.Limiter
 	metrics *clientMetrics
 
 	subscriptions []subscription
@@ -127,7 +129,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("broker URL %q: %w", cfg.URL, err)
 	}
 	var port string
-	c := &Client{log: cfg.Logger, renew: make(chan struct{}, 1)}
+	c := &Client{log: cfg.Logger, rare: rarely.New(time.Minute), renew: make(chan struct{}, 1)}
 	switch u.Scheme {
 	case "tcp", "mqtt":
 		port = "1883"
@@ -190,10 +192,14 @@ func (c *Client) Subscribe(filter string, handle func(Message)) {
 // the process. What is consumed stays with its broker then.
 func (c *Client) handle(s subscription, m Message, done func()) {
 	defer func() {
-		if v := recover(); v != nil {
-			c.metrics.panics.Inc()
+		v := recover()
+		if v == nil {
+			return
+		}
+		c.metrics.panics.Inc()
+		if n, ok := c.rare.Allow(s.filter); ok { // the sender may send it again and again
 			c.log.Error("an error of this program ended the handling of a message",
-				logs.Topic, m.Topic, logs.Bytes, len(m.Payload), logs.Error, fmt.Sprint(v), logs.Stack, string(debug.Stack()))
+				logs.Topic, m.Topic, logs.Bytes, len(m.Payload), logs.Error, fmt.Sprint(v), logs.Stack, string(debug.Stack()), logs.Times, n)
 		}
 	}()
 	s.handle(m, done)
