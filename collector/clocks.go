@@ -17,6 +17,12 @@ func (e elapsed) plus(d time.Duration) elapsed { return e + elapsed(d) }
 
 func (e elapsed) since(earlier elapsed) time.Duration { return time.Duration(e - earlier) }
 
+// untilMinute is how much elapsed time it takes until a minute begins.
+func (c *core) untilMinute() time.Duration {
+	now := c.cfg.Civil()
+	return c.lasts(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+}
+
 // lasts is how much elapsed time a span of civil time takes.
 func (c *core) lasts(civil time.Duration) time.Duration {
 	return time.Duration(float64(civil) / c.cfg.Speed)

@@ -6,7 +6,7 @@
 // present of the site; what that says goes onto a board and to the broker. At the
 // start, and when the clock jumps, the day is read from the store, so that a
 // restart needs no message to know today. Slower loops look at the board: one keeps
-// the history of samples and makes the forecast, one scores earlier forecasts, one
+// the history of samples, one makes the forecast, one scores earlier forecasts, one
 // lets estimators learn from closed days. They meet at the site's [desk], and what
 // they find out comes back through the inbox.
 //
@@ -102,7 +102,9 @@ func (c *Collector) Run(ctx context.Context) error {
 		start("present", func() { s.run(ctx) }, s.renew)
 		start("publish", func() { s.out.run(ctx, c.core) }, nil)
 		start("actions", func() { s.actions.watch(ctx, s.desk) }, nil)
-		start("forecast", func() { newForecasting(s.desk).run(ctx) }, nil)
+		history := newSampling(s.desk)
+		start("samples", func() { history.run(ctx) }, nil)
+		start("forecast", func() { newForecasting(s.desk, history).run(ctx) }, nil)
 		if s.learner != nil {
 			l := &learning{d: s.desk, learner: s.learner}
 			start("learn", func() { l.run(ctx) }, nil)
@@ -117,12 +119,14 @@ func (c *Collector) Run(ctx context.Context) error {
 }
 
 // guardIntake does a part of the work of a site's intake, or of that of a network.
+// What it stored and did not tell because it failed, the present has to read.
 func (c *Collector) guardIntake(ctx context.Context, id, part string, run func()) {
-	var d *desk
-	if s := c.sites[id]; s != nil {
-		d = s.desk
+	s := c.sites[id]
+	if s == nil {
+		c.guard(ctx, nil, part, run, nil)
+		return
 	}
-	c.guard(ctx, d, part, run, nil)
+	c.guard(ctx, s.desk, part, run, func() { s.inbox.put(func(n *news) { n.untold = true }) })
 }
 
 func (c *Collector) onAction(m broker.Message) {

@@ -54,6 +54,7 @@ type news struct {
 	outlook  *present.Outlook
 	score    *perron.Score
 	learned  bool // estimators know more than before
+	untold   bool // something may be stored that nobody told
 }
 
 // An inbox is where news wait.
@@ -66,8 +67,8 @@ type inbox struct {
 // put puts something in.
 func (in *inbox) put(write func(*news)) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	write(&in.news)
-	in.mu.Unlock()
 	pace.Poke(in.wake)
 }
 

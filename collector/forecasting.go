@@ -24,12 +24,12 @@ const (
 	atNight = perron.TimeOfDay(3 * 60)
 )
 
-// A forecasting does for one site what takes longer, once a minute: it keeps the
-// history of samples and makes the forecast. It alone uses the forecaster.
+// A forecasting makes the forecast of one site, once a minute. It alone uses the
+// forecaster.
 type forecasting struct {
 	d          *desk
 	forecaster Forecaster
-	samples    sampling
+	history    *sampling
 
 	fitted  perron.Date // the last nightly fit
 	fits    int
@@ -42,8 +42,8 @@ type forecasting struct {
 	borrowed   int       // the revision of the patterns that it has
 }
 
-func newForecasting(d *desk) *forecasting {
-	return &forecasting{d: d, forecaster: d.c.cfg.NewForecaster(d.Site), samples: sampling{d: d}}
+func newForecasting(d *desk, history *sampling) *forecasting {
+	return &forecasting{d: d, forecaster: d.c.cfg.NewForecaster(d.Site), history: history}
 }
 
 func (f *forecasting) run(ctx context.Context) {
@@ -53,12 +53,9 @@ func (f *forecasting) run(ctx context.Context) {
 	case <-f.d.ready:
 	}
 	civil := f.d.c.cfg.Civil
-	// The first forecast does not wait for the minute. A sample does, so that
-	// samples lie on a grid.
-	f.forecast(ctx, civil())
+	f.forecast(ctx, civil()) // the first does not wait for the minute
 	for {
-		now := civil()
-		minute := time.NewTimer(f.d.c.lasts(now.Truncate(time.Minute).Add(time.Minute).Sub(now)))
+		minute := time.NewTimer(f.d.c.untilMinute())
 		select {
 		case <-ctx.Done():
 			minute.Stop()
@@ -67,7 +64,6 @@ func (f *forecasting) run(ctx context.Context) {
 			// A forecast that knew nothing of the present is not left standing.
 			minute.Stop()
 		case <-minute.C:
-			f.samples.minute(ctx, civil())
 		}
 		f.forecast(ctx, civil())
 	}
@@ -82,7 +78,7 @@ func (f *forecasting) storeFailed(ctx context.Context, call string, err error) {
 // forecast looks ahead, publishes what it sees, and saves it once a quarter.
 func (f *forecasting) forecast(ctx context.Context, now time.Time) {
 	f.refit(ctx, now)
-	f.samples.today(ctx, now)
+	samples := f.history.of(ctx, now)
 	current := perron.Quarter.Start(now)
 	today := perron.DateOf(now)
 	call, cancel := context.WithTimeout(ctx, readTimeout)
@@ -101,7 +97,7 @@ func (f *forecasting) forecast(ctx context.Context, now time.Time) {
 	origin := now.Truncate(time.Minute).UTC()
 	ahead := f.forecaster.Forecast(origin, recent, known(&b))
 	ahead.Site, ahead.Origin, ahead.Score = f.d.ID, origin, f.d.score.Load()
-	ahead.Measured = present.Measured(f.d.Site, today, recent, f.samples.samples, current)
+	ahead.Measured = present.Measured(f.d.Site, today, recent, samples, current)
 	typical := make(map[time.Time]perron.Level)
 	for q, n := current, 0; n < 3; q, n = perron.Quarter.Next(q), n+1 {
 		if s, ok := f.forecaster.Typical(q); ok {
@@ -166,7 +162,7 @@ func (f *forecasting) refit(ctx context.Context, now time.Time) {
 		f.storeFailed(ctx, "read history", err)
 		return
 	}
-	f.remember(call, today, now)
+	f.remember(call, today, now.Truncate(time.Minute)) // the sample of this minute may not be saved yet
 	f.weather()
 	f.forecaster.Refit(past)
 	f.lend()

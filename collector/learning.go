@@ -32,6 +32,7 @@ type learning struct {
 	d       *desk
 	learner Learner
 	next    perron.Date // to learn from
+	begun   perron.Date // the last day that was gone through, or is
 }
 
 func (l *learning) run(ctx context.Context) {
@@ -44,10 +45,16 @@ func (l *learning) run(ctx context.Context) {
 	if l.next == (perron.Date{}) {
 		l.next = perron.DateOf(c.cfg.Civil()).AddDays(-learnDays)
 	}
+	if l.next == l.begun {
+		// Going through it ended in a panic, as it would again: it teaches nothing.
+		l.next = l.next.AddDays(1)
+		l.d.inbox.put(func(n *news) { n.learned = true }) // it may have been the last
+	}
 	first := perron.DateOf(c.cfg.Civil())
 	for {
 		closed := l.closed(first)
 		for l.next.Before(closed) {
+			l.begun = l.next
 			began := c.elapsed()
 			if err := l.day(ctx, l.next); err != nil {
 				if ctx.Err() != nil {

@@ -3,8 +3,10 @@ package collector
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/perrondrukte/perrondrukte/internal/pace"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/present"
 )
@@ -12,19 +14,45 @@ import (
 // maxUnsaved is how many samples wait for a store that is away: a day.
 const maxUnsaved = 1500
 
-// A sampling keeps the history of a site: a sample a minute. Only the loop of the
-// forecast uses it.
+// A sampling keeps the history of a site: a sample a minute. It is safe for
+// concurrent use.
 type sampling struct {
-	d       *desk
+	d *desk
+
+	mu      sync.Mutex      // guards what follows, also while the store is asked
 	date    perron.Date     // of samples
-	samples []perron.Sample // of today, saved or not
+	samples []perron.Sample // of today, saved or not; a change makes another list
 	read    bool            // samples holds what the store has
 	unsaved []perron.Sample
+}
+
+func newSampling(d *desk) *sampling { return &sampling{d: d} }
+
+// run takes a sample when a minute begins, so that samples lie on a grid.
+func (s *sampling) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-s.d.ready:
+	}
+	for pace.Pause(ctx, s.d.c.untilMinute()) {
+		s.minute(ctx, s.d.c.cfg.Civil())
+	}
+}
+
+// of are the samples of the day of now, as far as they could be read.
+func (s *sampling) of(ctx context.Context, now time.Time) []perron.Sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.today(ctx, now)
+	return s.samples
 }
 
 // minute adds the state of the minute to the history, and what was made again,
 // and saves it.
 func (s *sampling) minute(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.today(ctx, now)
 	s.mend()
 	b := s.d.board.asOf(now)

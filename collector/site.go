@@ -74,6 +74,7 @@ type site struct {
 	replayFrom elapsed
 	replayTook time.Duration
 	mendFrom   elapsed
+	untold     bool            // the store may hold what nobody told
 	last       perron.Busyness // published
 	sent       elapsed         // when
 }
@@ -186,7 +187,9 @@ func (s *site) run(ctx context.Context) {
 		if perron.DateOf(s.c.cfg.Civil()) != s.present.Date() && !s.turn(ctx) {
 			return
 		}
-		s.tell()
+		if s.tell(); s.untold && !s.load(ctx) {
+			return
+		}
 		wait := s.work(ctx)
 		if ctx.Err() != nil {
 			return
@@ -231,13 +234,17 @@ func (s *site) read(ctx context.Context) error {
 		return err
 	}
 	known := make(map[outbox]uint64)
-	began := s.c.elapsed()
-	if err := s.present.Load(now, s.records(call, today, known), losses, s.actions.sorted(), stopped(ctx)); err != nil {
+	var began elapsed
+	records := func(yield func(perron.Record, error) bool) {
+		s.records(call, today, known)(yield)
+		began = s.c.elapsed() // to go through the day, which costs what it will cost again
+	}
+	if err := s.present.Load(now, records, losses, s.actions.sorted(), stopped(ctx)); err != nil {
 		return err
 	}
 	// What was told before is among what was read.
 	s.inbox.put(func(n *news) { n.events, n.losses, n.newest = nil, nil, nil })
-	s.loaded, s.known = true, known
+	s.loaded, s.known, s.untold = true, known, false
 	s.present.Calls() // all is to be shown, and mended when gateways have spoken
 	s.agenda = agenda{}
 	s.mendFrom = 0
@@ -286,6 +293,7 @@ func (s *site) turn(ctx context.Context) bool {
 func (s *site) tell() {
 	n := s.inbox.empty()
 	now := s.c.cfg.Civil()
+	s.untold = s.untold || n.untold
 	for _, status := range n.statuses {
 		s.present.Hear(status, now)
 	}
@@ -489,9 +497,10 @@ func (s *site) renew() {
 	s.loaded = false
 	s.inbox.empty()
 	s.commits.Unlock()
-	b := s.present.Nothing(s.c.cfg.Civil(), s.failure.get())
-	s.present = present.New(s.config)
+	failed := s.present
+	s.present = present.New(s.config) // whatever becomes of the last words of the old one
 	s.present.Score(s.score.Load())
+	b := failed.Nothing(s.c.cfg.Civil(), s.failure.get())
 	s.board.show(b)
 	s.publish(b)
 }
