@@ -20,28 +20,44 @@ const (
 func (l *Language) Fallback(site *perron.Site, b *perron.Busyness, now time.Time, to Audience) Fallback {
 	var out Fallback
 	last := withoutCounts(l.say(site, b, now, to))
-	if stale, _, ok := l.stale(site, b, now, to); ok && !sameWords(last, withoutCounts(stale)) {
-		stale = withoutCounts(stale)
-		stale.Headline = "" // the Statement has it
-		out.Stale = &stale
+	stale, staleAt, fresh := l.stale(site, b, now, to)
+	stale = withoutCounts(stale)
+	if fresh && !sameWords(last, stale) {
+		s := stale
+		s.Headline = "" // the Statement has it
+		out.Stale = &s
 	}
+	// A script's clock counts milliseconds.
+	grown := staleAt.Add(time.Millisecond)
 	at, state := now, *b
 	for step, midnights := 0, 0; step < fallbackSteps; step++ {
 		midnight := perron.DateOf(at).End()
 		next := nextChange(site, &state, at)
-		// While it is measured no midnight changes what is said.
-		if midnights < fallbackMidnights && !midnight.Before(b.StaleAt) && (next.IsZero() || midnight.Before(next)) {
+		if midnights < fallbackMidnights && (next.IsZero() || midnight.Before(next)) {
 			next = midnight
-			midnights++
+		}
+		if fresh && at.Before(grown) && (next.IsZero() || grown.Before(next)) {
+			next = grown
 		}
 		if next.IsZero() {
 			break
+		}
+		if next.Equal(midnight) {
+			midnights++
 		}
 		at = next
 		state = b.AsOf(site, at)
 		another := perron.DateOf(at) != perron.DateOf(now)
 		if another {
 			state.TypicalLevel = perron.Unknown // it was of this time today
+		}
+		measured := fresh && at.Before(grown) && state.Level != perron.Closed && state.Level != perron.Unknown
+		if measured {
+			continue // no midnight changes what is said
+		}
+		if at.Equal(grown) && len(out.Then) == 0 {
+			last = stale // which has taken its place
+			continue
 		}
 		if s := withoutCounts(l.say(site, &state, at, to)); !sameWords(s, last) {
 			out.Then = append(out.Then, Change{At: at.UTC(), Statement: s})
