@@ -158,13 +158,20 @@ type viewerRequest struct {
 
 func (l *lounge) parse(r *http.Request) (*viewerRequest, error) {
 	q := r.URL.Query()
-	v := &viewerRequest{sites: q["site"]}
-	for _, id := range v.sites {
+	v := new(viewerRequest)
+	named := q["site"]
+	if len(named) > len(l.live.sites) {
+		return nil, invalid("site", fmt.Sprint(len(named)), "%d are named, there are %d", len(named), len(l.live.sites))
+	}
+	for _, id := range named {
 		if _, ok := l.live.sites[id]; !ok {
 			return nil, &failure{
 				status: http.StatusNotFound, parameter: "site", value: clip(id),
 				detail: fmt.Sprintf("there is no site %q", clip(id)),
 			}
+		}
+		if !slices.Contains(v.sites, id) {
+			v.sites = append(v.sites, id)
 		}
 	}
 	if since := q.Get("since"); since != "" {

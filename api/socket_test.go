@@ -103,6 +103,22 @@ func TestSnapshotThenChanges(t *testing.T) {
 	eventually(t, "both are gone", func() bool { return r.server.Viewers() == 0 })
 }
 
+// Naming a site again and again must not have it sent again and again.
+func TestSitesAreSentOnce(t *testing.T) {
+	r := newRig(t, nil)
+	for _, query := range []string{"?site=poort&site=poort", "?lang=nl&site=poort&site=poort"} {
+		var first struct{ Sites []struct{ ID string } }
+		if err := r.mustWatch(query).ReadJSON(&first); err != nil || len(first.Sites) != 1 || first.Sites[0].ID != "poort" {
+			t.Errorf("%s: sites %v in the first message, %v", query, first.Sites, err)
+		}
+	}
+	for _, lang := range []string{"", "&lang=en"} {
+		if _, resp, err := r.watch("?site=poort" + strings.Repeat("&site=poort", 1700) + lang); err == nil || resp.StatusCode != 400 {
+			t.Errorf("a site named 1,701 times%s: %v %v", lang, resp, err)
+		}
+	}
+}
+
 func TestResumeOverSocket(t *testing.T) {
 	r := newRig(t, nil)
 	r.link.busyness(t, busy(noon))
