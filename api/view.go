@@ -48,8 +48,9 @@ type view struct {
 type viewed struct {
 	core     []byte // what was last told, without what moves by itself
 	fresh    time.Time
+	figures  [2]string
 	level    perron.Level
-	stale    string // the headline for when it has grown old, as last told
+	stale    string // the headline for when it has grown old, as every viewer knows it
 	fallback []byte
 	sent     time.Time // by the process's clock
 	laid     time.Time // when fallback was last looked at, by the process's clock
@@ -131,7 +132,7 @@ func (v *view) tell(site string, seen *viewed, now, clock time.Time) error {
 	}
 	moved := fresh.Sub(seen.fresh)
 	changed := !bytes.Equal(core, seen.core)
-	if !changed && moved < v.freshen && moved > -v.freshen {
+	if !changed && c.figures() == seen.figures && moved < v.freshen && moved > -v.freshen {
 		return nil
 	}
 	// Before it is published, so that whoever joins in between hears it twice
@@ -143,7 +144,7 @@ func (v *view) tell(site string, seen *viewed, now, clock time.Time) error {
 	v.told[site] = c
 	v.toldMu.Unlock()
 	before := seen.level
-	seen.core, seen.fresh, seen.sent, seen.level = core, fresh, clock, c.level()
+	seen.core, seen.fresh, seen.figures, seen.sent, seen.level = core, fresh, c.figures(), clock, c.level()
 	if changed || c.statement == nil {
 		err = v.hub.Publish(hub.Key{Site: site, Kind: "state"}, func(seq uint64) (*frame, error) {
 			return prepare(c.message(seq, now, before))
@@ -152,14 +153,19 @@ func (v *view) tell(site string, seen *viewed, now, clock time.Time) error {
 	return errors.Join(err, v.tellFreshness(c, seen, changed, now))
 }
 
-// tellFreshness publishes the part of a statement that moves on by itself: in
-// place of the statement when nothing else has changed, and after it when the
-// minute of the measurement has, which a statement does not name.
+// tellFreshness publishes the part of a statement that moves on with every
+// vehicle and measurement: in place of the statement when nothing else has
+// changed, and after it when the minute of the measurement has, which a statement
+// does not name.
 func (v *view) tellFreshness(c content, seen *viewed, changed bool, now time.Time) error {
-	if c.statement == nil || changed && (c.statement.StaleHeadline == "" || c.statement.StaleHeadline == seen.stale) {
+	if c.statement == nil {
 		return nil
 	}
+	known := seen.stale
 	seen.stale = c.statement.StaleHeadline
+	if changed && (seen.stale == "" || seen.stale == known) {
+		return nil
+	}
 	return v.hub.Publish(hub.Key{Site: c.statement.ID, Kind: "fresh"}, func(seq uint64) (*frame, error) {
 		return prepare(openapi.StatementMessage{Seq: int64(seq), Type: "fresh", At: *instant(now), Site: c.statement.Freshness()})
 	})
@@ -193,9 +199,9 @@ func (v *view) tellFallback(site string, seen *viewed, now, clock time.Time) err
 	})
 }
 
-// core is the part of a content whose change is worth a message, and how fresh
-// the rest is: ages and measurements move on by themselves, and so do the
-// counters of gateways.
+// core is the part of a content whose change is worth the whole of it, and how
+// fresh the rest is: ages and measurements move on by themselves, and so do the
+// counters of gateways. The figures of a statement go out with its freshness.
 func (t content) core() (core []byte, fresh time.Time, err error) {
 	if t.statement != nil {
 		statement := t.statement.Statement
@@ -204,6 +210,7 @@ func (t content) core() (core []byte, fresh time.Time, err error) {
 			fresh = statement.StaleAt
 		}
 		statement.MeasuredAt, statement.StaleAt, statement.StaleHeadline = time.Time{}, time.Time{}, ""
+		statement.OnSite, statement.Visits = "", ""
 		core, err = json.Marshal(statement)
 		return core, fresh, err
 	}
@@ -222,6 +229,14 @@ func (t content) core() (core []byte, fresh time.Time, err error) {
 	}
 	core, err = json.Marshal(st)
 	return core, fresh, err
+}
+
+// figures are those of a statement that a vehicle changes.
+func (t content) figures() (f [2]string) {
+	if t.statement != nil {
+		f = [2]string{t.statement.OnSite, t.statement.Visits}
+	}
+	return f
 }
 
 func (t content) level() perron.Level {

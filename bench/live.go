@@ -305,25 +305,34 @@ const (
 const settling = 5
 
 // bytesAStatement is what a viewer in a language gets for a change, with all
-// that comes beside it, until the deadline; 0 when nothing changed.
+// that comes beside it, until the deadline; 0 when nothing changed. What tells of
+// the same measurement is one change.
 func bytesAStatement(conn *websocket.Conn, end time.Time) int {
 	_ = conn.SetReadDeadline(end) // cannot fail on an open connection
-	bytes, statements := 0, 0
+	bytes, changes := 0, 0
+	var last time.Time
 	for {
 		_, payload, err := conn.ReadMessage()
 		if err != nil { // the deadline
-			return bytes / max(statements-settling, 1)
+			return bytes / max(changes-settling, 1)
 		}
 		var m struct {
-			Type string `json:"type"`
+			Type string          `json:"type"`
+			Site json.RawMessage `json:"site"`
 		}
 		if err := json.Unmarshal(payload, &m); err != nil || m.Type == "snapshot" || m.Type == "heartbeat" {
 			continue
 		}
-		if m.Type == "statement" {
-			statements++
+		var site struct {
+			MeasuredAt time.Time `json:"measuredAt"`
 		}
-		if statements > settling {
+		if m.Type == "statement" || m.Type == "fresh" {
+			if err := json.Unmarshal(m.Site, &site); err == nil && !site.MeasuredAt.Equal(last) {
+				last = site.MeasuredAt
+				changes++
+			}
+		}
+		if changes > settling {
 			bytes += len(payload) + 4 // frame header
 		}
 	}

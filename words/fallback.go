@@ -96,10 +96,12 @@ func nextChange(site *perron.Site, b *perron.Busyness, at time.Time) time.Time {
 	return next
 }
 
-// A SiteFreshness is the part of a statement that moves on with every
-// measurement, as it goes to a script by itself.
+// A SiteFreshness is the part of a statement that moves on with every vehicle
+// and every measurement, as it goes to a script by itself.
 type SiteFreshness struct {
 	ID            string    `json:"id"`
+	OnSite        string    `json:"onSite,omitempty"`
+	Visits        string    `json:"visits,omitempty"`
 	MeasuredAt    time.Time `json:"measuredAt,omitzero"`
 	StaleAt       time.Time `json:"staleAt,omitzero"`
 	StaleHeadline string    `json:"staleHeadline,omitempty"`
@@ -107,7 +109,7 @@ type SiteFreshness struct {
 
 // Freshness is the part of a statement that moves on by itself.
 func (s *SiteStatement) Freshness() SiteFreshness {
-	return SiteFreshness{s.ID, s.MeasuredAt, s.StaleAt, s.StaleHeadline}
+	return SiteFreshness{s.ID, s.OnSite, s.Visits, s.MeasuredAt, s.StaleAt, s.StaleHeadline}
 }
 
 // A SiteFallback is the fallback of one site, as it goes to a script.

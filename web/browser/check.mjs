@@ -260,8 +260,9 @@ await check("without a websocket", async () => {
 await check("a pulse shows on the perron page", async () => {
   const { context, page, sites, send } = await livePage("/nl/perron/poort");
   send({ type: "snapshot", run: "r1", sites });
-  send({ type: "statement", site: { ...sites[0], onSite: "ongeveer 27 voertuigen op het terrein" } });
+  send({ type: "fresh", site: { id: "poort", onSite: "ongeveer 27 voertuigen op het terrein", visits: "vandaag al 215 bezoeken", measuredAt: "2026-05-09T09:20:00Z", staleAt: "2026-05-09T09:25:00Z" } });
   await page.waitForFunction(() => document.querySelector('[data-field="onsite"]').textContent === "ongeveer 27 voertuigen op het terrein");
+  assert.equal(await field(page, "poort", "visits").textContent(), "vandaag al 215 bezoeken");
   // The forecast is announced: the chart is loaded anew, without touching the slider that has the focus.
   const slider = page.getByRole("slider");
   await slider.focus();

@@ -43,8 +43,8 @@ export interface Fallback {
   then?: { at: string; statement: Statement }[];
 }
 
-/** What of a statement moves on with every measurement. */
-export type Freshness = Pick<Statement, "measuredAt" | "staleAt" | "staleHeadline">;
+/** What of a statement moves on with every vehicle and measurement. */
+export type Freshness = Pick<Statement, "onSite" | "visits" | "measuredAt" | "staleAt" | "staleHeadline">;
 
 /** A statement of a site, with its fallback where both are sent. */
 export type SiteStatement = Statement & { id: string; fallback?: Fallback };
