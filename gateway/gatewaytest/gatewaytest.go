@@ -1,5 +1,6 @@
 // Package gatewaytest is what the tests of drivers have in common: a sink that
-// keeps what it got and can be waited for, and the contract of a source.
+// keeps what it got and can be waited for, the contract of a source, and on
+// Linux a serial line.
 package gatewaytest
 
 import (
@@ -33,6 +34,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	seen    Seen
 	fail    error
+	held    chan struct{} // closed on release; nil when nothing is held
 	changed chan struct{} // closed when something comes
 }
 
@@ -57,6 +59,16 @@ func (r *Recorder) Fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail = err
+}
+
+// Hold lets Edge and Events block from now on until it is released, as they do
+// while the disk takes nothing.
+func (r *Recorder) Hold() (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := make(chan struct{})
+	r.held = held
+	return sync.OnceFunc(func() { close(held) })
 }
 
 // Seen is what has come until now.
@@ -131,8 +143,17 @@ func (r *Recorder) note(change func(*Seen)) {
 	r.changed = make(chan struct{})
 }
 
-// takes is why nothing is taken, if so.
+// takes waits while the recorder is held, and is why nothing is taken, if so.
 func (r *Recorder) takes(ctx context.Context) error {
+	r.mu.Lock()
+	held := r.held
+	r.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return errors.Join(ctx.Err(), r.fail)

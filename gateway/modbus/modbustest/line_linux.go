@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/perrondrukte/perrondrukte/gateway/gatewaytest"
 )
 
 // openLine makes a serial line, a pseudo terminal, and answers there: it carries
@@ -17,31 +17,8 @@ import (
 // checksum are of its own making, so that those of the client are checked
 // against another's.
 func (d *device) openLine(addr string) (path string, err error) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	master, slave, err := gatewaytest.OpenTerminal()
 	if err != nil {
-		return "", err
-	}
-	fd := int(master.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return "", fmt.Errorf("unlock the pseudo terminal: %w", err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		return "", fmt.Errorf("number of the pseudo terminal: %w", err)
-	}
-	path = fmt.Sprintf("/dev/pts/%d", n)
-	// It stays open here too, so that the line outlives who reads it, and neither
-	// echoes nor edits.
-	slave, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return "", err
-	}
-	raw, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
-	if err != nil {
-		return "", err
-	}
-	raw.Iflag, raw.Oflag, raw.Lflag = 0, 0, 0
-	if err := unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, raw); err != nil {
 		return "", err
 	}
 	server, err := net.Dial("tcp", addr)
@@ -49,11 +26,11 @@ func (d *device) openLine(addr string) (path string, err error) {
 		return "", err
 	}
 	go func() {
-		defer slave.Close()
+		defer slave.Close() // it is open here too, so that the line outlives who reads it
 		fmt.Fprintln(os.Stderr, "serial line:", d.answer(master, server))
 		os.Exit(1)
 	}()
-	return path, nil
+	return slave.Name(), nil
 }
 
 // requestLength is that of a frame that asks for registers.
