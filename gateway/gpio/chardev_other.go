@@ -24,4 +24,4 @@ func readLines(context.Context, []*line, gateway.Sink, func() time.Time, *doorbe
 
 func pullIs(*pin) bool { return false }
 
-func (l *look) watch(context.Context, *line, time.Duration) {}
+func (l *inspection) watch(context.Context, *line, time.Duration) {}
