@@ -102,12 +102,24 @@ type TLS struct {
 	RequireClientCertificates bool `yaml:"require_client_certificates"`
 }
 
-// Store is the database of the counts: sqlite unless influx is given.
+// Store is the database of the counts: sqlite unless another is given. Each
+// field is one.
 type Store struct {
 	// A file in the data directory.
 	SQLite *SQLite `yaml:"sqlite"`
 	// An InfluxDB server with the v2 API.
 	Influx *Influx `yaml:"influx"`
+}
+
+// given names the databases that have a block.
+func (s *Store) given() (names []string) {
+	v := reflect.ValueOf(s).Elem()
+	for _, f := range fields(v.Type()) {
+		if !v.Field(f.index).IsNil() {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // SQLite is the embedded database.
@@ -219,7 +231,7 @@ func (s *Server) complete() {
 			s.Roles = slices.Insert(s.Roles, 0, RoleBroker)
 		}
 	}
-	if s.Store.Influx == nil && s.Store.SQLite == nil {
+	if len(s.Store.given()) == 0 {
 		s.Store.SQLite = &SQLite{}
 	}
 }
@@ -298,8 +310,8 @@ func (s *Server) checkBroker(c *checker) {
 }
 
 func (s *Server) checkStore(c *checker) {
-	if s.Store.SQLite != nil && s.Store.Influx != nil {
-		c.fault("store", "has both sqlite and influx: want one of them")
+	if given := s.Store.given(); len(given) > 1 {
+		c.fault("store", "has %s: want one of them", strings.Join(given, " and "))
 	}
 	if in := s.Store.Influx; in != nil {
 		if in.URL != "" {

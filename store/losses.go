@@ -45,7 +45,7 @@ func LossesOf(b *Batch, skip int, lost uint64) []Loss {
 	return append(out, causes...)
 }
 
-// A LossStore keeps losses that no batch shows. Both backends do.
+// A LossStore keeps losses that no batch shows. Every backend does.
 type LossStore interface {
 	// SaveLoss notes a loss, in place of what was saved of the same site, gateway,
 	// kind and reason. When it returns nil that is durable; when it returns an

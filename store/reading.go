@@ -24,7 +24,7 @@ type Reading struct {
 // of InfluxDB holds.
 const MaxReading = 64<<10 - 1
 
-// A ReadingStore keeps the last reading of each device. Both backends do.
+// A ReadingStore keeps the last reading of each device. Every backend does.
 type ReadingStore interface {
 	// SaveReading replaces the reading of the device. When it returns nil the
 	// reading is durable; when it returns an error the old one is there, or the

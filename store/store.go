@@ -1,7 +1,7 @@
 // Package store holds the nouns of storage that collectors, the API and the
 // backends share: batches and what became of them, queries, and the sentinel
 // errors. It does no I/O. The backends are store/sqlite and store/influx; what
-// both must do is the suite in store/storetest.
+// each must do is the suite in store/storetest.
 package store
 
 import (

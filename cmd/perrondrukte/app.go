@@ -120,22 +120,19 @@ func openAccounts(ctx context.Context, cfg *config.Server) (Accounts, error) {
 	return accounts, nil
 }
 
-func openStore(ctx context.Context, cfg *config.Server, registerer prometheus.Registerer) (Store, error) {
-	if cfg.Store.Influx == nil {
-		s, err := sqlite.Open(ctx, cfg.SQLitePath(), sqlite.Options{Registerer: registerer})
-		if err != nil {
-			return nil, fmt.Errorf("open the store: %w", err)
+func openStore(ctx context.Context, cfg *config.Server, registerer prometheus.Registerer) (s Store, err error) {
+	switch in := cfg.Store.Influx; {
+	case in != nil:
+		token, tokenErr := in.ReadToken()
+		if tokenErr != nil {
+			return nil, tokenErr
 		}
-		return s, nil
+		s, err = influx.Open(ctx, influx.Config{URL: in.URL, Token: token, Org: in.Org, Bucket: in.Bucket, Registerer: registerer})
+	case cfg.Store.SQLite != nil:
+		s, err = sqlite.Open(ctx, cfg.SQLitePath(), sqlite.Options{Registerer: registerer})
+	default:
+		err = errors.New("nothing opens what is configured")
 	}
-	token, err := cfg.Store.Influx.ReadToken()
-	if err != nil {
-		return nil, err
-	}
-	s, err := influx.Open(ctx, influx.Config{
-		URL: cfg.Store.Influx.URL, Token: token, Org: cfg.Store.Influx.Org, Bucket: cfg.Store.Influx.Bucket,
-		Registerer: registerer,
-	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
