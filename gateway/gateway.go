@@ -6,9 +6,8 @@
 //	   └──── ready-made events ─────────┴──▶ outbox ──▶ publisher ──▶ broker
 //	                                           ▲────── acks ───────────┘
 //
-// A source comes from a driver, which is a package below this one: gpio, modbus,
-// replay, simulated. What a driver may do beside delivering is in abilities.go;
-// the table in cmd/perron-gateway says which drivers there are, and
+// A source comes from a driver, which is a package below this one, such as gpio.
+// What a driver may do beside delivering is in abilities.go; the table in cmd/perron-gateway says which drivers there are, and
 // docs/add-a-driver.md how there come to be more. The device's clock, its broker
 // link and its source are passed in, so that the demo runs three gateways in one
 // process, on a clock of its own.
@@ -57,7 +56,8 @@ type Sink interface {
 	Events(ctx context.Context, events []perron.Event, position []byte) error
 	// Position is the last one that is on disk, nil if there is none.
 	Position() []byte
-	// Lost says that the kernel could not keep n edges of an input.
+	// Lost says that n edges of an input could not be kept, or n passages of a
+	// sensor whose events come ready-made.
 	Lost(input string, n uint64)
 	// Fault says that an input cannot be read, until its next edge.
 	Fault(input string, err error)

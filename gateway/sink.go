@@ -114,7 +114,7 @@ func (s *sink) append(ctx context.Context, events []perron.Event, position []byt
 func (s *sink) Position() []byte { return s.box.Position() }
 
 func (s *sink) Lost(input string, n uint64) {
-	s.log.Error("the kernel could not keep edges; vehicles may be missing", logs.Input, input, logs.Lost, n)
+	s.log.Error("what came could not be kept; vehicles may be missing", logs.Input, input, logs.Lost, n)
 	s.box.Lost(n)
 }
 

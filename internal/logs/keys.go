@@ -10,7 +10,7 @@ const (
 	Sites   = "sites"   // ids of sites
 	Gateway = "gateway" // id of a gateway, or of a device that has no outbox
 	Sensor  = "sensor"  // id of a sensor
-	Input   = "input"   // id of an input
+	Input   = "input"   // id of an input, or of a sensor that is read without one
 	Network = "network" // id of a LoRaWAN network
 	User    = "user"    // name of an account
 	Client  = "client"  // client id of an MQTT connection
