@@ -51,6 +51,7 @@ var rooms = map[string][]string{
 	"web":               {"perron", "store", "words", "internal/logs"},
 	"demo":              {"perron", "store", "broker", "gateway", "gateway/simulated", "simulate", "occupancy", "forecast"},
 	"eval":              {"perron", "store", "simulate", "occupancy", "forecast"},
+	"hindsight":         {"perron", "occupancy"},
 
 	"internal/certs":      {"config", "internal/logs"},
 	"internal/logs":       {}, // keys and form of the log

@@ -1,5 +1,4 @@
 // Package eval is how good the numbers are: it makes files of a yard whose truth
 // is known, runs estimates and forecasts over files for a scorer, looks back on
-// the forecasts of a perron, and draws a day of them. It also says, knowing the
-// whole of a day that is over, how many vehicles were on site.
+// the forecasts of a perron, and draws a day of them.
 package eval

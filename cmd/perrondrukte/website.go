@@ -9,7 +9,7 @@ import (
 	"github.com/perrondrukte/perrondrukte/api"
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/collector"
-	"github.com/perrondrukte/perrondrukte/eval"
+	"github.com/perrondrukte/perrondrukte/hindsight"
 	"github.com/perrondrukte/perrondrukte/store"
 	"github.com/perrondrukte/perrondrukte/web"
 	"github.com/perrondrukte/perrondrukte/words"
@@ -55,7 +55,7 @@ func newServer(a *app, link *broker.Client) (*api.Server, error) {
 	})
 	pages, err := web.New(web.Config{
 		Sites: a.sites, Words: languages, Live: live, History: a.store, Staff: staff, Auth: auth,
-		OnSite: eval.NewClosedDays(a.store).OnSite,
+		OnSite: hindsight.New(a.store).OnSite,
 		Now:    a.now, Logger: a.logger, Title: a.cfg.Title,
 	})
 	if err != nil {

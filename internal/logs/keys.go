@@ -40,7 +40,7 @@ const (
 	Call     = "call"     // a method of the store
 	Error    = "error"    // an error, as text
 	Hint     = "hint"     // what to look for, or to do
-	Kind     = "kind"     // kind of an event or action
+	Kind     = "kind"     // kind of an event, action or message
 	Panic    = "panic"    // what a goroutine panicked with
 	Protocol = "protocol" // version of the MQTT protocol
 	Reason   = "reason"   // which of a few reasons, in a word
@@ -81,7 +81,7 @@ const (
 	Date      = "date"       // a day of the site
 	From      = "from"       // begin of a span, or the state before
 	Until     = "until"      // end of a span
-	To        = "to"         // state or time afterwards
+	To        = "to"         // state, time or path afterwards
 	Since     = "since"      // since when
 	Noticed   = "noticed"    // when it was noticed
 	LastHeard = "last_heard" // when a device was heard last

@@ -1,4 +1,7 @@
-package eval
+// Package hindsight says, knowing the whole of a day that is over, how many
+// vehicles were on site. The planner's page shows it in place of what was
+// estimated at the time.
+package hindsight
 
 import (
 	"context"
@@ -12,11 +15,11 @@ import (
 )
 
 const (
-	// closedDaysKept is how many closed days are remembered; one takes some 5 kB.
-	closedDaysKept = 64
-	closedDayGrid  = 15 * time.Minute
+	// daysKept is how many closed days are remembered; one takes some 5 kB.
+	daysKept = 64
+	grid     = 15 * time.Minute
 	// A day with more events than this is not gone through for a page.
-	closedDayEvents = 100_000
+	maxEvents = 100_000
 )
 
 // An EventStore has what happened on a day.
@@ -25,26 +28,26 @@ type EventStore interface {
 	Actions(ctx context.Context, site string, from, to time.Time) ([]perron.Action, error)
 }
 
-// ClosedDays estimates how many vehicles were on site on a day that is over,
+// Days estimates how many vehicles were on site on a day that is over,
 // knowing the whole of it, and remembers the answers.
-type ClosedDays struct {
+type Days struct {
 	store EventStore
 	mu    sync.Mutex
-	known map[closedDay][]perron.Estimate
+	known map[day][]perron.Estimate
 }
 
-type closedDay struct {
+type day struct {
 	site string
 	date perron.Date
 }
 
-// NewClosedDays makes a ClosedDays.
-func NewClosedDays(s EventStore) *ClosedDays { return &ClosedDays{store: s} }
+// New makes a Days.
+func New(s EventStore) *Days { return &Days{store: s} }
 
 // OnSite has an estimate every quarter of an hour while the site was open; only
 // the number on site is set. It is nil when there is nothing to go by.
-func (c *ClosedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error) {
-	key := closedDay{site.ID, d}
+func (c *Days) OnSite(ctx context.Context, site *perron.Site, d perron.Date) ([]perron.Estimate, error) {
+	key := day{site.ID, d}
 	c.mu.Lock()
 	found, ok := c.known[key]
 	c.mu.Unlock()
@@ -56,7 +59,7 @@ func (c *ClosedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Dat
 		if err != nil {
 			return nil, fmt.Errorf("read the events: %w", err)
 		}
-		if events = append(events, rec.Event); len(events) > closedDayEvents {
+		if events = append(events, rec.Event); len(events) > maxEvents {
 			return nil, nil
 		}
 	}
@@ -69,7 +72,7 @@ func (c *ClosedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Dat
 	}
 	var times []time.Time
 	for _, p := range site.Hours.Periods(d) {
-		for t := p.Start; !t.After(p.End); t = t.Add(closedDayGrid) {
+		for t := p.Start; !t.After(p.End); t = t.Add(grid) {
 			times = append(times, t)
 		}
 	}
@@ -79,8 +82,8 @@ func (c *ClosedDays) OnSite(ctx context.Context, site *perron.Site, d perron.Dat
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.known) >= closedDaysKept || c.known == nil {
-		c.known = make(map[closedDay][]perron.Estimate)
+	if len(c.known) >= daysKept || c.known == nil {
+		c.known = make(map[day][]perron.Estimate)
 	}
 	c.known[key] = out
 	return out, nil
