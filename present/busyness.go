@@ -47,7 +47,7 @@ func (s *Site) Busyness(now time.Time) (perron.Busyness, error) {
 		b.MeasuredAt, b.StaleAt = measured, measured.Add(s.cfg.StaleAfter)
 	}
 	period, open := s.site.Hours.At(now)
-	if open && closure == nil && b.StaleAt.After(now) {
+	if open && closure == nil && !b.StaleAt.Before(now) {
 		g := s.grader.Grade(now, &b.Estimate, period.End, s.outlook.Forecast)
 		b.Band, b.Level, b.Trend = g.Band, g.Level, g.Trend
 	} else {

@@ -518,6 +518,9 @@ func (s *story) samples(at func(time.Time) string) string {
 	}
 	for _, m := range s.mended.Samples {
 		is := fmt.Sprintf("%v/%s", m.OnSite.Mid, m.Level)
+		if m.Level == perron.Closed && m.Wait != (perron.Interval{}) {
+			is += "/waiting"
+		}
 		if m.Quality != perron.Measured {
 			is += "/" + string(m.Quality)
 		}

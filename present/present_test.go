@@ -113,11 +113,83 @@ func TestAStateHoldsUntilItIsDue(t *testing.T) {
 		t.Fatal(got)
 	}
 	due := s.Due(noon.Add(time.Minute))
+	if got := level(s, due.Add(-1)); got != perron.Quiet {
+		t.Errorf("at %v, just before it is due, the level is %v", due.Add(-1), got)
+	}
 	if got := level(s, due); got != perron.Unknown {
 		t.Errorf("at %v, when it is due, the level is %v", due, got)
 	}
 	if next := s.Due(due); !next.Equal(perron.Hour.Next(noon)) {
 		t.Errorf("after it has turned unknown it is due at %v", next)
+	}
+}
+
+// Events that are a little ahead wait for their day, in whatever order they come.
+func TestWhatIsOfTomorrowWaits(t *testing.T) {
+	midnight := perron.DateOf(noon).End()
+	now := midnight.Add(-5 * time.Second)
+	s := loaded(t, nil)
+	for _, ahead := range []time.Duration{40 * time.Second, 10 * time.Second} {
+		s.Observe(enter(midnight.Add(ahead)), now)
+	}
+	count := func(now time.Time) perron.GateCount {
+		b, err := s.Busyness(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Gates[0]
+	}
+	if got, want := count(now), (perron.GateCount{Gate: "main"}); got != want {
+		t.Errorf("before midnight %+v", got)
+	}
+	if err := s.Turn(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Observe(enter(midnight.Add(time.Hour+time.Minute)), midnight.Add(time.Minute))
+	if got, want := count(midnight.Add(time.Minute)), (perron.GateCount{Gate: "main", InToday: 3, InHour: 2}); got != want {
+		t.Errorf("after midnight %+v, want %+v", got, want)
+	}
+	if got := s.estimator.Estimate(midnight).OnSite.Mid; got != 3 {
+		t.Errorf("%v on site", got)
+	}
+}
+
+// A gateway was off on the day on which it was, and since the first time.
+func TestOutages(t *testing.T) {
+	outage := func(from, until time.Duration) perron.Outage {
+		return perron.Outage{From: noon.Add(from), Until: noon.Add(until)}
+	}
+	for _, c := range []struct {
+		what    string
+		outages []perron.Outage
+		since   time.Time
+	}{
+		{"yesterday and tomorrow", []perron.Outage{outage(-26*time.Hour, -24*time.Hour), outage(24*time.Hour, 26*time.Hour)}, time.Time{}},
+		{"over midnight", []perron.Outage{outage(-13*time.Hour, -11*time.Hour)}, noon.Add(-13 * time.Hour)},
+		{"twice", []perron.Outage{outage(-3*time.Hour, -2*time.Hour), outage(-2*time.Hour, -time.Hour)}, noon.Add(-3 * time.Hour)},
+	} {
+		s := loaded(t, nil)
+		s.Hear(Status{GatewayStatus: perron.GatewayStatus{Gateway: "pi-1", At: noon, Online: true, Outages: c.outages}, Heard: noon}, noon)
+		if got := s.gateways["pi-1"].off; !got.Equal(c.since) {
+			t.Errorf("%s: off since %v, want %v", c.what, got, c.since)
+		}
+	}
+	// What is heard late, such as a retained status, makes nothing older.
+	s := loaded(t, nil)
+	for _, heard := range []time.Time{noon, noon.Add(-time.Hour)} {
+		s.Hear(Status{GatewayStatus: perron.GatewayStatus{Gateway: "pi-1", At: heard, Online: true}, Heard: heard}, noon)
+	}
+	if g := s.gateways["pi-1"]; !g.heard.Equal(noon) || !g.reported.Equal(noon) {
+		t.Errorf("heard at %v and reported until %v", g.heard, g.reported)
+	}
+	// By its starts alone it is told too, of the first one.
+	at := noon
+	for _, started := range []time.Duration{0, 5 * time.Minute, 10 * time.Minute} {
+		at = at.Add(5 * time.Minute)
+		s.Hear(Status{GatewayStatus: perron.GatewayStatus{Gateway: "pi-2", At: at, Online: true, Started: noon.Add(started)}, Heard: at}, at)
+	}
+	if got := s.gateways["pi-2"].off; !got.Equal(noon.Add(5 * time.Minute)) {
+		t.Errorf("off since %v", got)
 	}
 }
 
