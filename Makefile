@@ -91,7 +91,7 @@ ifeq ($(RACE),)
 	@echo 'no C compiler: the tests run without the race detector'
 	@[ -z "$${CI:-}" ]
 endif
-	$(GO) test -json $(RACE) -shuffle=on -timeout 15m $$($(GO) list ./... | grep -Ev '/test(/hil|/faults)?$$|/store/influx') | $(REPORT) tests
+	$(GO) test -json $(RACE) -shuffle=on -timeout 15m -skip '^TestBrowser' $$($(GO) list ./... | grep -Ev '/test(/hil|/faults)?$$|/store/influx') | $(REPORT) tests
 
 .PHONY: score
 score: ## the estimates and forecasts have not become worse, in a minute
@@ -101,6 +101,7 @@ score: ## the estimates and forecasts have not become worse, in a minute
 system: web ## the built binaries: recorded traffic, brokers, stores, browser
 	$(GO) test -json -count=1 -timeout 25m $$($(GO) list ./test/... | grep -v '/test/hil$$') | $(REPORT) tests
 	$(GO) test -json $(RACE) -count=1 -timeout 15m ./store/influx/... | $(REPORT) tests
+	$(GO) test -json -count=1 -timeout 15m -run '^TestBrowser' ./web | $(REPORT) tests
 
 .PHONY: hil
 hil: ## the gateway on the kernel's GPIO interface, in a virtual machine
