@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/words"
 	"github.com/perrondrukte/perrondrukte/words/wordstest"
 )
@@ -135,6 +136,32 @@ func TestLanguagesOfAPage(t *testing.T) {
 	}
 	if w := get(h, "/tlh/"); w.Code != 404 {
 		t.Errorf("a language that has no file: %d", w.Code)
+	}
+}
+
+// What a page shows in another language, because it was not configured in its
+// own, says so: a screen reader and the order of its letters depend on it.
+func TestTextsInAnotherLanguageSaySo(t *testing.T) {
+	s := scenarioNamed(t, "tuesday")
+	s.words = withMadeUp(t)
+	hours := &s.sites[0].Hours
+	hours.Exceptions[perron.DateOf(s.now).AddDays(2)] = perron.Exception{Reason: map[string]string{"nl": "Onderhoud aan de poort.", "en": "Maintenance of the gate."}}
+	h := newHandler(t, s, &fakeAuth{})
+	foreign := []string{
+		`<ul class="pd-materials" lang="nl"><li dir="auto">Grofvuil</li>`, `<span lang="nl" dir="auto">Onderhoud aan de poort.</span></p>`,
+		`<span lang="nl" dir="auto">Onderhoud aan de poort.</span></li>`,
+	}
+	page := get(h, "/ar/perron/poort").Body.String()
+	for _, want := range foreign {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page in Arabic lacks %s", want)
+		}
+	}
+	page = get(h, "/en/perron/poort").Body.String()
+	for _, want := range []string{`<ul class="pd-materials"><li>Bulky waste</li>`, `<span>Maintenance of the gate.</span></p>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page in English lacks %s", want)
+		}
 	}
 }
 

@@ -78,19 +78,20 @@ type momentView struct{ When, Wait string }
 
 type perronBody struct {
 	tile
-	Address   string
-	Geo       template.URL // for a phone's own map, empty without coordinates
-	Map       string
-	Moments   []momentView
-	NoMoments string // why there are none
-	Week      weekView
-	Hours     []weekdayHours
-	Special   []specialDay
-	Materials []string
-	Weeks     string // what the forecast rests on
-	Since     string
-	Score     string // how often earlier forecasts were right
-	Script    clientData
+	Address       string
+	Geo           template.URL // for a phone's own map, empty without coordinates
+	Map           string
+	Moments       []momentView
+	NoMoments     string // why there are none
+	Week          weekView
+	Hours         []weekdayHours
+	Special       []specialDay
+	Materials     []string
+	MaterialsLang string // set when the materials are in another language
+	Weeks         string // what the forecast rests on
+	Since         string
+	Score         string // how often earlier forecasts were right
+	Script        clientData
 }
 
 func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -120,7 +121,8 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	var ok bool
 	if body.Materials, ok = site.Materials[v.Lang()]; !ok {
-		body.Materials = site.Materials[s.Words.Default().Lang()]
+		body.MaterialsLang = s.Words.Default().Lang()
+		body.Materials = site.Materials[body.MaterialsLang]
 	}
 	if body.Lat != "" {
 		at := body.Lat + "," + body.Lon

@@ -11,18 +11,19 @@ import (
 
 // A weekDay is one of the seven small days of a perron page.
 type weekDay struct {
-	Short   string // "za 9"
-	Full    string // "Zaterdag 9 mei"
-	Today   bool
-	Closed  bool
-	Reason  string // why it is closed, when it is a holiday or an exception
-	Times   string
-	Bars    []bar
-	Run     words.Direction
-	From    string // labels of its axis
-	To      string
-	Summary string
-	Cells   map[int]row // by civil hour, for the table
+	Short      string // "za 9"
+	Full       string // "Zaterdag 9 mei"
+	Today      bool
+	Closed     bool
+	Reason     string // why it is closed, when it is a holiday or an exception
+	ReasonLang string // set when the reason is in another language
+	Times      string
+	Bars       []bar
+	Run        words.Direction
+	From       string // labels of its axis
+	To         string
+	Summary    string
+	Cells      map[int]row // by civil hour, for the table
 }
 
 // A weekView is the week ahead with its table.
@@ -87,8 +88,8 @@ func viewWeekDay(w *words.Language, site *perron.Site, f *perron.Forecast, d per
 		v.Closed, v.Summary = true, w.T("state.closed")
 		v.Reason = w.Holiday(d)
 		if ex, ok := site.Hours.Exceptions[d]; ok {
-			if text, _ := w.Local(ex.Reason); text != "" {
-				v.Reason = text
+			if text, lang := w.Local(ex.Reason); text != "" {
+				v.Reason, v.ReasonLang = text, lang
 			}
 		}
 		return v
