@@ -11,12 +11,17 @@ import (
 // of the patience is doubted again.
 const patienceHalfLife = 1200.0
 
+// negligible is how little belief in the longest queues is dropped, so that a step
+// costs by the queue and not by the road: less than the sums are exact to.
+const negligible = 1e-16
+
 // queueBelief is the belief about the queue outside, jointly with the patience and
 // the level of the arrivals: p[(k*len(factors)+a)*size+q] is the probability of
 // patience k, arrival hypothesis a and q vehicles that wait.
 type queueBelief struct {
 	p        []float64
 	marginal []float64 // of q
+	within   int       // belief is in fewer vehicles than that, at least 2
 	queueModel
 	arrivals
 }
@@ -41,6 +46,7 @@ func (b *queueBelief) copy(from *queueBelief) {
 // of the start of a day of the arrivals.
 func (b *queueBelief) clear(patience [patienceHypotheses]float64) {
 	clear(b.p)
+	b.within = 2
 	for k, keep := range patience {
 		for a, w := range b.weights {
 			b.ofPatience(k)[a*b.size] = keep * w
@@ -51,21 +57,55 @@ func (b *queueBelief) clear(patience [patienceHypotheses]float64) {
 // summarise scales the belief and sums up its marginal; it is false when nothing
 // is believed any more.
 func (b *queueBelief) summarise() bool {
-	if !normalise(b.p) {
-		return false
-	}
 	clear(b.marginal)
 	b.each(func(p []float64, _ float64, _ []float64) {
 		for q, v := range p {
 			b.marginal[q] += v
 		}
 	})
+	var sum float64
+	for _, v := range b.marginal[:b.within] {
+		sum += v
+	}
+	if !(sum > 1e-280) || math.IsInf(sum, 0) {
+		return false
+	}
+	f := 1 / sum
+	for q := range b.marginal[:b.within] {
+		b.marginal[q] *= f
+	}
+	b.each(func(p []float64, _ float64, _ []float64) {
+		for q := range p {
+			p[q] *= f
+		}
+	})
+	for b.within > 2 && b.marginal[b.within-1] < negligible {
+		b.within--
+		b.marginal[b.within] = 0
+		for i := b.within; i < len(b.p); i += b.size {
+			b.p[i] = 0
+		}
+	}
 	return true
 }
 
 // advance takes the belief over a step.
 func (b *queueBelief) advance(s *queueStep) {
+	b.widen(s)
 	b.each(func(p []float64, rate float64, joining []float64) { b.step(p, rate, joining, s) })
+}
+
+// widen takes in the queues that a step may make possible.
+func (b *queueBelief) widen(s *queueStep) {
+	switch s.kind {
+	case queueTime:
+		b.within = min(b.size, b.within+1)
+		if s.loops != 0 {
+			b.within = max(b.within, b.reach+1) // where applyLoop may move belief
+		}
+	case queueEarlyArrivals:
+		b.within = b.size
+	}
 }
 
 // weighLoops applies what the loops say in a step; of what one contradicts a
@@ -89,7 +129,7 @@ func (b *queueBelief) each(do func(p []float64, rate float64, stay []float64)) {
 	at := 0
 	for k := range patienceHypotheses {
 		for _, f := range b.factors {
-			do(b.p[at:at+b.size], f*b.base, b.joining[k])
+			do(b.p[at:at+b.within], f*b.base, b.joining[k])
 			at += b.size
 		}
 	}
@@ -121,13 +161,15 @@ func (b *queueBelief) patienceWeights() (w [patienceHypotheses]float64) {
 // forgetPatience lets what is believed of the patience fade.
 func (b *queueBelief) forgetPatience(minutes float64) {
 	fade := 1 - math.Exp2(-minutes/patienceHalfLife)
-	for i := range len(b.factors) * b.size {
-		mean := 0.0
-		for k := range patienceHypotheses {
-			mean += b.ofPatience(k)[i] / float64(patienceHypotheses)
-		}
-		for k := range patienceHypotheses {
-			b.ofPatience(k)[i] += fade * (mean - b.ofPatience(k)[i])
+	for a := range b.factors {
+		for i := a * b.size; i < a*b.size+b.within; i++ {
+			mean := 0.0
+			for k := range patienceHypotheses {
+				mean += b.ofPatience(k)[i] / float64(patienceHypotheses)
+			}
+			for k := range patienceHypotheses {
+				b.ofPatience(k)[i] += fade * (mean - b.ofPatience(k)[i])
+			}
 		}
 	}
 }
@@ -151,7 +193,7 @@ func (b *queueBelief) expectDemand(at time.Time) {
 func (b *queueBelief) resetLevel() {
 	for k := range patienceHypotheses {
 		p := b.ofPatience(k)
-		for q := range b.size {
+		for q := range b.within {
 			var all float64
 			for a := range b.factors {
 				all += p[a*b.size+q]
@@ -173,7 +215,7 @@ func (b *queueBelief) diffuseLevel(minutes float64) {
 		down := min(0.4, speed*math.Sqrt(b.weights[a]/b.weights[a+1]))
 		for k := range patienceHypotheses {
 			p := b.ofPatience(k)
-			low, high := p[a*b.size:(a+1)*b.size], p[(a+1)*b.size:(a+2)*b.size]
+			low, high := p[a*b.size:a*b.size+b.within], p[(a+1)*b.size:(a+1)*b.size+b.within]
 			for q := range low {
 				move := low[q]*up - high[q]*down
 				low[q] -= move
@@ -220,7 +262,7 @@ func (b *queueBelief) switchUnlearned(p []float64, minutes, full float64, endUns
 		sum += crowd[a]
 	}
 	towards := (1 - math.Exp(-pull*minutes*full))
-	for q := 1; q < b.size; q++ {
+	for q := 1; q < b.within; q++ {
 		var all float64
 		for a := range b.factors {
 			all += p[a*b.size+q]
@@ -230,7 +272,7 @@ func (b *queueBelief) switchUnlearned(p []float64, minutes, full float64, endUns
 		}
 	}
 	step := (1 - math.Exp(-rate*minutes)) / 2
-	for q := range b.size {
+	for q := range b.within {
 		before := p[q]
 		for a := range b.factors {
 			here := p[a*b.size+q]

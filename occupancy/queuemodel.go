@@ -122,19 +122,15 @@ func (m *queueModel) withoutQueue(rate float64, s *queueStep) (block, alone floa
 
 // growQueue lets the queue grow for a step.
 func (m *queueModel) growQueue(p []float64, rate, block, alone float64, willing []float64, s *queueStep) {
-	last := len(p) - 1
-	for q := last; q > 0; q-- {
-		stay := 1.0
-		if q < last {
-			stay -= arrivalProbability(rate*willing[q], s.minutes)
-		}
-		from := arrivalProbability(rate*willing[q-1], s.minutes) * s.likelihood
-		if q == 1 {
-			from = arrivalProbability(rate, s.minutes) * block * alone
-		}
-		p[q] = p[q]*stay*s.likelihood + p[q-1]*from
+	joins := 0.0 // the probability that someone joins q vehicles; nobody joins a full road
+	for q := len(p) - 1; q > 1; q-- {
+		joinsFewer := arrivalProbability(rate*willing[q-1], s.minutes)
+		p[q] = p[q]*(1-joins)*s.likelihood + p[q-1]*(joinsFewer*s.likelihood)
+		joins = joinsFewer
 	}
-	p[0] *= (1 - arrivalProbability(rate, s.minutes)*block) * alone
+	first := arrivalProbability(rate, s.minutes) * block
+	p[1] = p[1]*(1-joins)*s.likelihood + p[0]*(first*alone)
+	p[0] *= (1 - first) * alone
 }
 
 // blocked is the probability that someone who comes to an empty road has to
