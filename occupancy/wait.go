@@ -79,8 +79,8 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 		at += p * x
 		if sum >= 1.0/(points-2) && used < points-1 || q == len(r.marginal)-1 {
 			if sum > 1e-12 {
-				// The next admission is under way; some of the others renege.
-				add(rate*r.site.RenegedUnseen((at/sum+r.site.OwnTurn)/rate), sum)
+				// Some of those ahead renege; the next admission is under way.
+				add(r.site.OwnTurn+rate*r.site.RenegedUnseen(at/sum/rate), sum)
 			}
 			sum, at = 0, 0
 		}

@@ -163,3 +163,20 @@ func TestBalkingAndReneging(t *testing.T) {
 		t.Errorf("%v minutes behind a queue that takes %.2f", got, minutes)
 	}
 }
+
+// TestRenegedUnseen: of a short queue as many have left it unseen as will leave it,
+// and behind a longer one nobody waits for less long.
+func TestRenegedUnseen(t *testing.T) {
+	p := yard.Usual()
+	p.RenegeRate = 0.01
+	const minutes = 0.5
+	seen, unseen := minutes-p.Reneged(minutes), minutes-p.RenegedUnseen(minutes)
+	if math.Abs(unseen/seen-2) > 0.02 {
+		t.Errorf("of %v minutes %v are those of who reneged unseen, and %v of who will", minutes, unseen, seen)
+	}
+	for m := 0.0; m < 600; m++ {
+		if p.RenegedUnseen(m+1) <= p.RenegedUnseen(m) {
+			t.Fatalf("%v minutes wait for longer than %v do", m, m+1)
+		}
+	}
+}
