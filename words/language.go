@@ -29,10 +29,33 @@ func newLanguage(f *file, bundle *i18n.Bundle) *Language {
 	if n := f.About.Numbering; n != "" {
 		// The numbering system was checked with the file.
 		l.numbered, _ = f.tag.SetTypeForKey("nu", n)
+	} else {
+		l.numbered = withNumerals(f.tag)
 	}
 	l.numbers = message.NewPrinter(l.numbered)
 	l.dir, l.run = f.About.directions(f.tag)
 	return l
+}
+
+// numerals are the numbering systems of CLDR that are usual somewhere, but for
+// the one of 123.
+var numerals = []string{"adlm", "arab", "arabext", "beng", "cakm", "deva", "mymr", "olck", "tibt"}
+
+// withNumerals names the usual numbering system of a language where that is not
+// the one of 123. Which is usual differs between editions of CLDR, and a browser
+// that follows another one would write other digits than the server.
+func withNumerals(tag language.Tag) language.Tag {
+	zero := func(tag language.Tag) string { return message.NewPrinter(tag).Sprint(number.Decimal(0)) }
+	usual := zero(tag)
+	if usual == "0" {
+		return tag
+	}
+	for _, system := range numerals {
+		if named, err := tag.SetTypeForKey("nu", system); err == nil && zero(named) == usual {
+			return named
+		}
+	}
+	return tag
 }
 
 // Lang is the language's tag as BCP 47 writes it, like "nl".

@@ -103,6 +103,10 @@ func TestALanguageIsAFile(t *testing.T) {
 	if got := ar.Number(1234) + " " + pl.Number(12345); got != "١٬٢٣٤ 12\u00a0345" {
 		t.Errorf("numbers %q", got)
 	}
+	// A browser whose CLDR has another usual system is told which one this is.
+	if ar.Locale() != "ar-u-nu-arab" || pl.Locale() != "pl" {
+		t.Errorf("locales %s and %s", ar.Locale(), pl.Locale())
+	}
 	if got := ar.TimeOfDay(8*60 + 5); got != wordstest.Mark("٨:٠٥") {
 		t.Errorf("time %q", got)
 	}
