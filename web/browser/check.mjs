@@ -56,6 +56,13 @@ async function fits(page) {
   assert.ok(wide <= room, `page is ${wide} px wide in a window of ${room}`);
 }
 
+/** hides says that nothing is seen that is marked as hidden: a style may say otherwise by mistake. */
+async function hides(page) {
+  const seen = await page.evaluate(() => [...document.querySelectorAll("body [hidden]")]
+    .filter((el) => el.getClientRects().length > 0).map((el) => el.outerHTML.slice(0, 140)));
+  assert.deepEqual(seen, [], "hidden, and yet seen");
+}
+
 // Every page in every scenario: no findings, no foreign request, no error.
 const looks = [
   { width: 320, dark: false, lang: "nl", scripts: true },
@@ -86,6 +93,7 @@ for (const [scenario, base] of Object.entries(urls)) {
         await page.goto(`${base}/${look.lang}${path}`, { waitUntil: "load" });
         if (shots) await shoot(page, title);
         await fits(page);
+        await hides(page);
         const checked = look.scripts ? page : await checker.newPage();
         if (checked !== page) await checked.goto(page.url(), { waitUntil: "load" });
         await accessible(checked, title);
