@@ -19,6 +19,9 @@ const (
 	graceAtStart = 45 * time.Second
 	// backlogAfter is how late events may be before staff are told.
 	backlogAfter = time.Minute
+	// maxOutboxes is how many outboxes of a gateway that are gone are told of one
+	// by one, so that a state can be sent whatever a device does.
+	maxOutboxes = 10
 )
 
 // A gateway is what is known of one gateway.
@@ -119,8 +122,16 @@ func (s *Site) measuredAt() time.Time {
 // doubts lists all reasons to trust the numbers less, in a fixed order.
 func (s *Site) doubts(now time.Time) []perron.Doubt {
 	var out []perron.Doubt
-	for _, d := range s.losses {
+	outboxes := make(map[string][]perron.Doubt)
+	for key, d := range s.losses {
+		if key.kind == perron.DoubtOutbox {
+			outboxes[key.gateway] = append(outboxes[key.gateway], *d)
+			continue
+		}
 		out = append(out, *d)
+	}
+	for _, gone := range outboxes {
+		out = append(out, fewer(gone)...)
 	}
 	for _, id := range s.site.Gateways {
 		out = append(out, s.gateways[id].doubts(id, now, s.began)...)
@@ -135,6 +146,19 @@ func (s *Site) doubts(now time.Time) []perron.Doubt {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Sensor, b.Sensor), a.Since.Compare(b.Since))
 	})
 	return out
+}
+
+// fewer makes one doubt of the oldest outboxes of a gateway that are gone when
+// there are more than maxOutboxes: what is known to be lost with all of them.
+func fewer(gone []perron.Doubt) []perron.Doubt {
+	slices.SortFunc(gone, func(a, b perron.Doubt) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Count, b.Count))
+	})
+	surplus := max(len(gone)-maxOutboxes, 0)
+	for _, d := range gone[1 : 1+surplus] {
+		gone[0].Count += d.Count
+	}
+	return slices.Delete(gone, 1, 1+surplus)
 }
 
 func (g *gateway) doubts(id string, now, started time.Time) (out []perron.Doubt) {
