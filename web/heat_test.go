@@ -98,3 +98,26 @@ func TestChoosePeriod(t *testing.T) {
 		}
 	}
 }
+
+// A mean of one is "1 vehicle", and one that rounds to nothing is not "0".
+func TestMeansAreSaidInTheirNumber(t *testing.T) {
+	en := in(t, "en")
+	for _, c := range []struct {
+		mean float64
+		text string
+		want string
+	}{
+		{0.2, "< 1", "Monday 9:00–10:00: less than one vehicle on average"},
+		{1.2, "1", "Monday 9:00–10:00: 1 vehicle on average"},
+		{1200, "1,200", "Monday 9:00–10:00: 1,200 vehicles on average"},
+	} {
+		var h heatmap
+		h.Mean[0][9], h.Max = c.mean, c.mean
+		if got := viewCell(en, &h, 0, 9); got.Text != c.text || got.Title != c.want {
+			t.Errorf("%v: %q, %q", c.mean, got.Text, got.Title)
+		}
+	}
+	if got := onAverage(en, 0.2, "planner.peak", "planner.peakfew", "Day", "Monday", "From", "9:00", "To", "10:00"); got != "The busiest hour is Monday 9:00–10:00, with less than one vehicle on average." {
+		t.Errorf("a peak of 0.2 is %q", got)
+	}
+}

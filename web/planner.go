@@ -304,8 +304,8 @@ func viewPlanner(v *visit, all, chosen []*perron.Site, p period, last perron.Dat
 	if h.Last < h.First {
 		return b
 	}
-	b.Peak = v.T("planner.peak", "Day", v.Weekday(time.Weekday((h.MaxDay+1)%7)), "From", v.Hour(h.MaxHour), "To", v.Hour(h.MaxHour+1),
-		"Count", v.Number(int(math.Round(h.Max))))
+	b.Peak = onAverage(v.Language, h.Max, "planner.peak", "planner.peakfew",
+		"Day", v.Weekday(time.Weekday((h.MaxDay+1)%7)), "From", v.Hour(h.MaxHour), "To", v.Hour(h.MaxHour+1))
 	for i := range 7 {
 		d := time.Weekday((i + 1) % 7)
 		b.Weekdays = append(b.Weekdays, option{Value: v.Capital(v.Weekday(d)), Label: v.ShortWeekday(d)})
@@ -347,8 +347,17 @@ func viewCell(w *words.Language, h *heatmap, d, hour int) heatCell {
 	default:
 		c.Text = w.Number(int(math.Round(mean)))
 	}
-	c.Title = w.T("planner.cell", append(args, "Count", c.Text)...)
+	c.Title = onAverage(w, mean, "planner.cell", "planner.cellfew", args...)
 	return c
+}
+
+// onAverage is the message id in the form for a mean, which is rounded. A mean
+// below one has a message of its own: neither "0 vehicles" nor "1" is true.
+func onAverage(w *words.Language, mean float64, id, few string, kv ...any) string {
+	if mean < 1 {
+		return w.T(few, kv...)
+	}
+	return w.N(id, int(math.Round(mean)), kv...)
 }
 
 // viewCurve draws the quarter hours of a civil day that is open in those periods:
