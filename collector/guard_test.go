@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 )
@@ -40,6 +42,9 @@ func TestAPanicInOneSiteLeavesTheOthersAlone(t *testing.T) {
 			c.NewEstimator = func(*perron.Site) Estimator { return fragile{&fakeEstimator{t: t}, &broken} }
 		})
 		r.well()
+		if n, err := testutil.GatherAndCount(r.registry, "perrondrukte_collector_panics_total"); err != nil || n != 2 {
+			t.Errorf("%d sites have a counter of panics from the start, want 2 (%v): what begins at 1 does not rise", n, err)
+		}
 		r.send("pi-1", in(r.now()), in(r.now()))
 		r.settle()
 		if b := r.shown(); b.Level != perron.Quiet || b.OnSite.Mid != 2 {

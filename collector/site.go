@@ -84,6 +84,7 @@ type outbox struct{ gateway, epoch string }
 
 func newSite(c *core, s *perron.Site, silent map[string]time.Duration) *site {
 	out := &site{desk: newDesk(c, s), actions: newActionLog()}
+	c.metrics.panics.WithLabelValues(s.ID) // stands at 0: an alarm sees the first one, too
 	fresh := func() present.Estimator { return c.cfg.NewEstimator(s) }
 	if c.cfg.NewLearner != nil {
 		out.learner = c.cfg.NewLearner(s)
