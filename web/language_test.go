@@ -163,6 +163,18 @@ func TestTextsInAnotherLanguageSaySo(t *testing.T) {
 			t.Errorf("the page in English lacks %s", want)
 		}
 	}
+	// What is there neither in the language of the page nor in the default one is
+	// shown all the same.
+	s.sites[0].Materials = map[string][]string{"en": {"Bulky waste"}}
+	if page = get(h, "/ar/perron/poort").Body.String(); !strings.Contains(page, `<ul class="pd-materials" lang="en"><li dir="auto">Bulky waste</li>`) {
+		t.Error("materials that there are in English only are not shown in Arabic")
+	}
+	s = scenarioNamed(t, "notice")
+	s.words = withMadeUp(t)
+	staff := get(newHandler(t, s, &fakeAuth{}), "/ar/staff", "Cookie", "user=ans").Body.String()
+	if !strings.Contains(staff, `</strong> <span lang="nl" dir="auto">Er is één rijstrook dicht.`) {
+		t.Error("the notice that staff can take away does not say its language")
+	}
 }
 
 // The page says at first what the websocket says: of every state, in every

@@ -119,11 +119,7 @@ func (s *server) perron(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if len(body.Moments) == 0 {
 		body.NoMoments = v.NoMoments(&now, v.Now)
 	}
-	var ok bool
-	if body.Materials, ok = site.Materials[v.Lang()]; !ok {
-		body.MaterialsLang = s.Words.Default().Lang()
-		body.Materials = site.Materials[body.MaterialsLang]
-	}
+	body.Materials, body.MaterialsLang = v.LocalList(site.Materials)
 	if body.Lat != "" {
 		at := body.Lat + "," + body.Lon
 		body.Geo = template.URL("geo:" + at + "?q=" + at + "(" + url.PathEscape(site.Name) + ")")

@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -143,23 +144,25 @@ func (l *Language) Capital(s string) string {
 // the default one, else in any. It says which language it is, so that it can be
 // marked as such; an empty lang is this one.
 func (l *Language) Local(text map[string]string) (s, lang string) {
-	if s := text[l.tag]; s != "" {
-		return s, ""
-	}
-	if tag := l.siblings.Default().tag; text[tag] != "" {
-		return text[tag], tag
-	}
-	var tags []string
-	for tag, s := range text {
-		if s != "" {
-			tags = append(tags, tag)
+	return local(l, text, func(s string) bool { return s != "" })
+}
+
+// LocalList is what Local is, of a list of texts.
+func (l *Language) LocalList(texts map[string][]string) (list []string, lang string) {
+	return local(l, texts, func(list []string) bool { return len(list) > 0 })
+}
+
+// local picks one of those that say something.
+func local[T any](l *Language, of map[string]T, says func(T) bool) (one T, lang string) {
+	for _, tag := range append([]string{l.tag, l.siblings.Default().tag}, slices.Sorted(maps.Keys(of))...) {
+		if one, ok := of[tag]; ok && says(one) {
+			if tag == l.tag {
+				tag = ""
+			}
+			return one, tag
 		}
 	}
-	if len(tags) == 0 {
-		return "", ""
-	}
-	tag := slices.Min(tags)
-	return text[tag], tag
+	return one, ""
 }
 
 // Around is the text before and after the placeholder of a message, for a page
