@@ -119,8 +119,7 @@ func (h handlers) said(l *words.Language, s *perron.Site, now time.Time) *words.
 	if l == nil {
 		return nil
 	}
-	b, _ := h.live.busyness(s.ID, now)
-	said := l.SaySite(s, &b, now, words.ToAll)
+	said := h.live.say(s.ID, l, words.ToAll, now)
 	return &said
 }
 

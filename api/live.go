@@ -44,12 +44,15 @@ type Live struct {
 	changes  map[change]struct{}
 	changed  chan struct{}
 
+	sayings sayings
+
 	received, refused atomic.Uint64
 	complained        *rarely.Limiter // by topic
 }
 
 type liveSite struct {
 	site     *perron.Site
+	version  uint64 // rises with every message that was taken in
 	busyness perron.Busyness
 	forecast *perron.Forecast
 	gateways map[string]perron.GatewayStatus
@@ -69,6 +72,7 @@ func NewLive(sites []*perron.Site, link Link, now func() time.Time, logger *slog
 		mail: make(map[string]broker.Message), mailed: make(chan struct{}, 1),
 		sites:   make(map[string]*liveSite, len(sites)),
 		changes: make(map[change]struct{}), changed: make(chan struct{}, 1),
+		sayings:    sayings{kept: make(map[sayingKey]saying)},
 		complained: rarely.New(time.Minute),
 	}
 	for _, s := range sites {
@@ -190,6 +194,13 @@ func (l *Live) update(site string, f func(*liveSite)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(l.sites[site])
+	l.sites[site].version++
+}
+
+func (l *Live) version(site string) uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.sites[site].version
 }
 
 func (l *Live) mark(c change) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/perrondrukte/perrondrukte/api/hub"
 	"github.com/perrondrukte/perrondrukte/api/openapi"
+	"github.com/perrondrukte/perrondrukte/broker"
 	"github.com/perrondrukte/perrondrukte/perron"
 	"github.com/perrondrukte/perrondrukte/words"
 	"github.com/perrondrukte/perrondrukte/words/wordstest"
@@ -294,6 +295,36 @@ func TestBytesAChange(t *testing.T) {
 				t.Errorf("%q: %d bytes a change and viewer, at most %d", lang, bytes/changes, most)
 			}
 		})
+	}
+}
+
+// Many who ask at once have it put in words once, until something changes.
+func TestSaidOnceForAllWhoAsk(t *testing.T) {
+	link := &fakeLink{}
+	live := NewLive(testSites(), link, func() time.Time { return noon }, quietLogger())
+	lang := testLanguages(t).Default()
+	say := func(after time.Duration) words.SiteStatement {
+		return live.say("poort", lang, words.ToAll, noon.Add(after))
+	}
+	first := say(0)
+	if again := say(900 * time.Millisecond); again.Fallback != first.Fallback {
+		t.Error("the same was put in words again")
+	}
+	if next := say(time.Second); next.Fallback == first.Fallback {
+		t.Error("what was said still holds in the next second")
+	}
+	payload, err := broker.EncodeBusyness(busy(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := live.take(broker.Message{Topic: broker.BusynessTopic("poort"), Payload: payload}); err != nil {
+		t.Fatal(err)
+	}
+	if changed := say(time.Second); changed.Level != perron.Busy {
+		t.Errorf("after a change: %+v", changed)
+	}
+	if english, _ := testLanguages(t).Get("en"); live.say("poort", english, words.ToAll, noon).Headline != "Busy" {
+		t.Error("another language says the same")
 	}
 }
 

@@ -284,17 +284,19 @@ func (v *view) snapshot(sites []string, seq uint64, now time.Time) any {
 	defer v.toldMu.Unlock()
 	for _, id := range sites {
 		t, ok := v.told[id]
+		if v.lang != nil {
+			if !ok || t.statement.Fallback == nil {
+				said := v.live.say(id, v.lang, v.to, now)
+				if ok {
+					said.Statement = t.statement.Statement
+				}
+				t.statement = &said
+			}
+			statement.Sites = append(statement.Sites, *t.statement)
+			continue
+		}
 		if !ok {
 			t = v.render(id, now)
-		}
-		if t.statement != nil {
-			one := *t.statement
-			if one.Fallback == nil {
-				fallback := v.fallback(id, now)
-				one.Fallback = &fallback
-			}
-			statement.Sites = append(statement.Sites, one)
-			continue
 		}
 		st := *t.state
 		st.AgeSeconds = ageOf(st.MeasuredAt, now)
