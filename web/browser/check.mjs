@@ -182,7 +182,8 @@ await check("live changes", async () => {
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "unknown", undefined, { timeout: 8000 });
   assert.match(await field(page, "poort", "level").textContent(), /^Geen actuele meting \(laatste om 11:18\)\.$/);
   assert.equal(await field(page, "poort", "trend").textContent(), "Meestal gemiddeld druk op dit moment.");
-  assert.equal(await told.textContent(), "Haven: Geen actuele meting. Meestal gemiddeld druk op dit moment.");
+  // All that changed at that moment is read out, not only what was last.
+  assert.match(await told.textContent(), /^Poort: Geen actuele meting\. .+ Buiten: Geen actuele meting\. .+ Haven: Geen actuele meting\. Meestal gemiddeld druk op dit moment\.$/);
   // The minute that the headline names comes by itself, and so does closing time.
   send({ type: "fresh", site: { id: "poort", measuredAt: "2026-05-09T09:19:50Z", staleAt: "2026-05-09T09:24:50Z", staleHeadline: "Geen actuele meting (laatste om 11:19)." }, at: "2026-05-09T09:20:00Z" });
   await page.waitForFunction(() => document.querySelector('[data-site="poort"]').dataset.level === "quiet");
@@ -234,6 +235,13 @@ await check("pause and reconnect", async () => {
   await page.waitForFunction(() => document.querySelector('[data-field="live"]').textContent === "Paused. The figures do not change.");
   assert.equal(await page.locator("[data-paused]").textContent(), "As of 11:20");
   assert.ok(await page.locator("[data-paused]").isVisible());
+  // Figures stay, but do not look as if they were of now.
+  const age = await field(page, "poort", "age").textContent();
+  await page.evaluate(() => {
+    const before = Date.now;
+    Date.now = () => before() + 120_000;
+  });
+  await page.waitForFunction((was) => document.querySelector('[data-site="poort"] [data-field="age"]').textContent !== was, age, { timeout: 8000 });
   const button = page.getByRole("button", { name: "Continue" });
   assert.equal(await button.getAttribute("aria-pressed"), "true");
   await button.press("Enter");

@@ -192,8 +192,7 @@ export class Live {
   private watch(): void {
     const now = this.now();
     for (const [id, { statement, fallback, of }] of this.heardOf) {
-      const shown = statementAt(statement, fallback, of, now);
-      if (!this.paused || shown !== statement) this.viewer.show(id, shown, now);
+      this.viewer.show(id, statementAt(statement, fallback, of, now), now);
     }
     if (this.socket && Date.now() - this.heard > silence) this.socket.close();
   }

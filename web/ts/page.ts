@@ -93,14 +93,24 @@ function showNotice(root: Element, s: Statement): void {
 /** siteOf finds the part of the page that belongs to a site. */
 export const siteOf = (id: string): HTMLElement | null => document.querySelector(`[data-site="${CSS.escape(id)}"]`);
 
-/** announcer tells a change of level to a screen reader, and nothing else. */
+/**
+ * announcer tells changes of level to a screen reader, and nothing else. Those
+ * of one moment, like closing time, are told together: the next text in a live
+ * region takes the place of one that was not read yet.
+ */
 export function announcer(): (site: string, s: Statement) => void {
   const box = document.querySelector("[data-announce]");
   const last = new Map<string, string>();
+  const aloud: string[] = [];
   return (site, s) => {
     const before = last.get(site);
     last.set(site, s.level);
-    if (box && before !== undefined && before !== s.level && s.aloud) box.textContent = s.aloud;
+    if (!box || before === undefined || before === s.level || !s.aloud) return;
+    if (aloud.push(s.aloud) === 1) {
+      queueMicrotask(() => {
+        box.textContent = aloud.splice(0).join(" ");
+      });
+    }
   };
 }
 

@@ -28,7 +28,7 @@ function keypads(): void {
       const key = (e.target as Element).closest("[data-key]")?.getAttribute("data-key");
       if (!key) return;
       if (key === "erase") input.value = input.value.slice(0, -1);
-      else input.value = (fresh ? "" : input.value).concat(key).slice(0, 3);
+      else input.value = (fresh ? "" : input.value).concat(key).slice(0, input.maxLength);
       fresh = false;
     });
     input.addEventListener("input", () => {
