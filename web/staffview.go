@@ -180,11 +180,8 @@ func viewGateway(w *words.Language, site *perron.Site, g *perron.GatewayStatus, 
 	}
 	for _, sensor := range g.Sensors {
 		row := sensorRow{
-			Name: w.SensorName(site, sensor.Sensor), Health: w.T("health." + string(sensor.Health)),
+			Name: w.SensorName(site, sensor.Sensor), Health: w.Health(sensor.Health, sensor.Since, now),
 			Last: w.T("staff.none"), OK: sensor.Health == perron.SensorOK || sensor.Health == perron.SensorFinished,
-		}
-		if !row.OK {
-			row.Health += w.For(sensor.Since, now)
 		}
 		if !sensor.Last.IsZero() {
 			row.Last = w.Clock(sensor.Last)

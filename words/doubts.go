@@ -48,6 +48,11 @@ func (l *Language) For(t, now time.Time) string {
 	return l.N("doubt.for.days", int(d/(24*time.Hour)))
 }
 
+// Health says how a sensor is, and for how long when it is not well.
+func (l *Language) Health(h perron.SensorHealth, since, now time.Time) string {
+	return l.T("health."+string(h), "For", l.For(since, now))
+}
+
 // SensorName is what staff call a sensor: a queue loop, or a sensor at a gate.
 func (l *Language) SensorName(site *perron.Site, sensor string) string {
 	if _, ok := site.QueueLoop(sensor); ok {
