@@ -150,7 +150,7 @@ func (l *Language) closed(s *Statement, b *perron.Busyness, now time.Time) {
 		if s.Detail == "" {
 			s.Detail = l.T("hours.unplanned")
 		}
-		s.Until = l.T("hours.since", "Time", l.Clock(b.Closure.Since))
+		s.Until = l.T("hours.since", "Time", l.When(b.Closure.Since, now))
 		if !b.Closure.Until.IsZero() {
 			s.Until = l.T("hours.sinceuntil", "Since", s.Until, "Opens", l.Opens(b.Closure.Until, now))
 		}

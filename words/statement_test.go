@@ -70,6 +70,7 @@ func stateCases() []stateCase {
 	add("closed by staff until now", now, measured(12, func(b *perron.Busyness) {
 		b.Closure = &perron.Closure{Since: civil("2026-05-08 09:52"), Until: now}
 	}))
+	add("closed by staff since another day", now, measured(12, func(b *perron.Busyness) { b.Closure = &perron.Closure{Since: civil("2026-05-08 16:40")} }))
 	add("closed by staff without reason", now, measured(12, func(b *perron.Busyness) { b.Closure = &perron.Closure{Since: now} }))
 	add("a notice of yesterday", now, measured(0, func(b *perron.Busyness) {
 		b.Notice = &perron.Notice{ID: "1", At: civil("2026-05-08 15:00"), Text: map[string]string{"nl": "Volg de borden."}}
