@@ -18,7 +18,7 @@ func (r *road) answer(at time.Time, full, prior float64) answer {
 	prior = math.Min(prior, r.site.GateRate())
 	known := priorEntries + r.queueEntries
 	rate := known / (priorEntries/prior + r.queueMinutes)
-	out := answer{queue: quantiles(r.marginal, queueTail), rate: rate}
+	out := answer{queue: quantiles(r.marginal[:r.within], queueTail), rate: rate}
 	seen := 0.0 // vehicles that the loops see
 	r.loops.trust(at)
 	for i := range r.loops {
@@ -66,7 +66,7 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 	}
 	// Thin the belief to a few points of about equal weight.
 	var sum, at, none float64
-	for q, p := range r.marginal {
+	for q, p := range r.marginal[:r.within] {
 		// The loops have the last word, as they have on the queue.
 		x := math.Max(float64(q), seen)
 		if x == 0 {
@@ -77,7 +77,7 @@ func (r *road) wait(seen, full, rate, known float64) perron.Interval {
 		}
 		sum += p
 		at += p * x
-		if sum >= 1.0/(points-2) && used < points-1 || q == len(r.marginal)-1 {
+		if sum >= 1.0/(points-2) && used < points-1 || q == r.within-1 {
 			if sum > 1e-12 {
 				// Some of those ahead renege; the next admission is under way.
 				add(r.site.OwnTurn+rate*r.site.RenegedUnseen(at/sum/rate), sum)
