@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -296,6 +297,53 @@ func TestBytesAChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every message over the websocket is what the document says of it.
+func TestMessagesAreThoseOfTheDocument(t *testing.T) {
+	schema := document(t).Paths.Find("/api/v1/live").Get.Responses.Status(101).Value.Content.Get("application/json").Schema.Value
+	synctest.Test(t, func(t *testing.T) {
+		f, link, c := running(t)
+		seen := make(map[string]bool)
+		valid := func(lang string, text []byte) {
+			t.Helper()
+			var m map[string]any
+			if err := json.Unmarshal(text, &m); err != nil {
+				t.Fatal(err)
+			}
+			seen[fmt.Sprint(lang, " ", m["type"])] = true
+			if err := schema.VisitJSON(m); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+		for _, lang := range []string{"", "en"} {
+			v := f.viewOf(t, words.ToStaff, lang)
+			m, w := join(t, v, nil)
+			snapshot, err := prepare(v.snapshot([]string{"poort", "haven"}, w.Seq, c.now()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			valid(lang, snapshot.text)
+			for i := range 20 {
+				b := busy(noon.Add(time.Duration(i) * time.Second))
+				b.OnSite = perron.Exactly(float64(i))
+				b.Notice = &perron.Notice{ID: "n", At: noon, Text: map[string]string{"nl": "Vol"}}
+				b.Gates = b.Gates[:i%2]
+				link.busyness(t, b)
+				link.forecast(t, perron.Forecast{Site: "poort", Origin: b.At})
+				time.Sleep(time.Second)
+				c.advance(time.Second)
+			}
+			for _, f := range drain(m) {
+				valid(lang, f.text)
+			}
+		}
+		for _, want := range []string{" snapshot", " state", " forecast", " heartbeat", "en snapshot", "en statement", "en fallback", "en fresh", "en forecast", "en heartbeat"} {
+			if !seen[want] {
+				t.Errorf("no message like %q was seen", want)
+			}
+		}
+	})
 }
 
 // Many who ask at once have it put in words once, until something changes.
