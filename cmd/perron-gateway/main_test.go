@@ -200,7 +200,7 @@ func (s *server) count() int {
 // the collector has every passage, once.
 func TestKilledInMidFlight(t *testing.T) {
 	s := newServer(t)
-	const total = 250_000
+	const total = 100_000
 	config, want := recording(t, total, "tcp://"+s.broker.Addr())
 	for kill, at := 0, 0; kill < 6; kill++ {
 		cmd := program(t, "run", "--config", config)
